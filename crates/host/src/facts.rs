@@ -1,0 +1,52 @@
+//! What only NVML can tell about a machine, as it is asked, cached and handed on.
+
+use serde::{Deserialize, Serialize};
+
+/// NVML's answer for one machine. `corten-nvml` prints it as JSON; `nvml::facts` caches it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NvmlFacts {
+    /// `nvmlSystemGetDriverVersion`.
+    pub driver_version: String,
+    /// `nvmlSystemGetCudaDriverVersion`: major, minor.
+    pub cuda_version: Option<(u32, u32)>,
+    /// In NVML's order of indices.
+    pub gpus: Vec<GpuFacts>,
+}
+
+/// NVML's answer for one GPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuFacts {
+    /// `GPU-…`.
+    pub uuid: String,
+    /// `0000:07:00.0`, lower case, four-digit domain unless it needs more.
+    pub bus_id: String,
+    /// `/dev/nvidiaN`.
+    pub minor: u32,
+    /// `NVIDIA A100-SXM4-40GB`.
+    pub name: String,
+    /// `Tesla`, `GeForce`, … (reference: libnvidia-container.md section 11).
+    pub brand: String,
+    /// Compute capability: major, minor.
+    pub compute_capability: Option<(u32, u32)>,
+    /// MIG mode is on now. Such a GPU is not handed out whole by `all`.
+    pub mig_enabled: bool,
+    /// Its MIG devices.
+    pub mig: Vec<MigFacts>,
+}
+
+/// NVML's answer for one MIG device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigFacts {
+    /// NVML's slot: the `M` of `N:M`. Slots can have gaps.
+    pub index: u32,
+    /// `MIG-…`, in the form this driver uses.
+    pub uuid: String,
+    /// GPU instance id.
+    pub gpu_instance: u32,
+    /// Compute instance id.
+    pub compute_instance: u32,
+    /// `MIG 1g.5gb`.
+    pub name: String,
+    /// The GPU instance's profile has graphics: it also gets DRM nodes.
+    pub graphics: bool,
+}

@@ -1,0 +1,11 @@
+//! What a container asks for, and what that means on a given machine.
+//!
+//! Everything here is a pure function of its arguments: no file, no clock, no environment. So every decision can be
+//! tested as text in, text out, and explained.
+#![forbid(unsafe_code)]
+
+mod edits;
+mod layout;
+
+pub use edits::{Because, Edits, Link, LoaderEntry, Reason, RootWork, SpecEdits};
+pub use layout::{Layout, Loader};
