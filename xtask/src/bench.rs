@@ -1,0 +1,165 @@
+//! `cargo xtask bench`: what a GPU costs at container start, as far as it can be measured on one machine at one time.
+//!
+//! Every figure is a median of interleaved runs (A B C A B C …), because these figures are only comparable within one
+//! run: machines drift. Each run is one process, started and waited for, output thrown away.
+
+mod bundle;
+mod contest;
+
+use crate::{
+    dist,
+    shell::{Outcome, as_root, output, run as run_command, say, workspace},
+    system,
+};
+use bundle::Bundle;
+use contest::{Contest, Contestant, Row};
+use std::{
+    env, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const HELP: &str = "\
+Usage: cargo xtask bench [RUNS]
+
+Prints the table of docs/performance.md for this machine: ours beside the bare low-level runtime, and beside the
+original where CORTEN_THEIRS names the folder of its programs. RUNS is the number of counted runs of each (40).
+The GPUs are simulated (two of them, a full driver); everything else is real.
+";
+
+/// `cargo xtask bench`.
+pub fn run(arguments: &[String]) -> Outcome {
+    let runs = match arguments {
+        [] => 40,
+        [runs] if runs.parse::<u32>().is_ok_and(|runs| runs > 0) => runs.parse().unwrap_or(40),
+        _ => {
+            print!("{HELP}");
+            return Ok(());
+        }
+    };
+    system::ensure(&[&system::RUNC, &system::TIME])?;
+    dist::run_all()?;
+    let ourselves = env::current_exe().map_err(|why| format!("could not find ourselves: {why}"))?;
+    let mut lab = as_root(dist::lab_folder().join("lab"));
+    lab.args(["run", "--machine"]).arg(workspace().join("lab/machines/two-gpus.toml"));
+    run_command(lab.arg("--").arg(ourselves).arg("inside-bench").arg(runs.to_string()))
+}
+
+/// The part that runs in the simulated machine.
+pub fn inside(arguments: &[String]) -> Outcome {
+    let runs = arguments.first().and_then(|runs| runs.parse().ok()).unwrap_or(40);
+    let folder = env::temp_dir().join(format!("corten-bench-{}", std::process::id()));
+    let measured = Bundle::make(&folder).and_then(|bundle| measure(&bundle, runs));
+    let removed = fs::remove_dir_all(&folder).map_err(|why| format!("could not remove {}: {why}", folder.display()));
+    let rows = measured?;
+    removed?;
+    print_table(&rows, runs);
+    print_sizes()
+}
+
+fn measure(bundle: &Bundle, runs: u32) -> Result<Vec<Row>, String> {
+    let nothing = "/bin/true";
+    let runc = system::find("runc").ok_or("no runc")?;
+    let fake = bundle.configuration("fake", nothing, None)?;
+    let real = bundle.configuration("real", &runc, None)?;
+    let theirs = theirs();
+    let their_fake = theirs.as_deref().map(|bin| bundle.configuration("their-fake", nothing, Some(bin))).transpose()?;
+    let their_real = theirs.as_deref().map(|bin| bundle.configuration("their-real", &runc, Some(bin))).transpose()?;
+    let ours = dist::folder().join("bin/nvidia-container-runtime");
+    let their = |configuration: &Option<PathBuf>| {
+        Some((theirs.as_ref()?.join("nvidia-container-runtime"), configuration.clone()?))
+    };
+
+    let mut rows = Vec::new();
+    let mut row = |what: &str, contest: Contest| {
+        say(&format!("measuring: {what}"));
+        contest.run(runs).map(|row| rows.push(row.named(what)))
+    };
+    let forward = ["state", "corten-bench"];
+    row(
+        "a forwarded call (`state`)",
+        Contest::of(Contestant::new(Command::new(nothing), &forward))
+            .against(Contestant::shim(&ours, &fake, &forward))
+            .against_some(
+                their(&their_fake).map(|(shim, configuration)| Contestant::shim(&shim, &configuration, &forward)),
+            ),
+    )?;
+    let create = ["create", "--bundle", bundle.text(), "corten-bench"];
+    row(
+        "`create`, all GPUs, without the low-level runtime",
+        Contest::of(Contestant::new(Command::new(nothing), &create).before(bundle.fresh("all")))
+            .against(Contestant::shim(&ours, &fake, &create).before(bundle.fresh("all")))
+            .against_some(their(&their_fake).map(|(shim, configuration)| {
+                Contestant::shim(&shim, &configuration, &create).before(bundle.fresh("all"))
+            })),
+    )?;
+    row(
+        "the same, first start after boot (NVML asked)",
+        Contest::of(Contestant::new(Command::new(nothing), &create).before(bundle.fresh_after_boot("all")))
+            .against(Contestant::shim(&ours, &fake, &create).before(bundle.fresh_after_boot("all"))),
+    )?;
+    let start = ["run", "--bundle", bundle.text(), "corten-bench"];
+    row(
+        "a whole container (runc run /bin/true)",
+        Contest::of(Contestant::new(Command::new(&runc), &start).before(bundle.fresh("void")))
+            .against(Contestant::shim(&ours, &real, &start).before(bundle.fresh("all"))),
+    )?;
+    // The original leaves `run` alone, so it is measured with the steps that an engine takes; so are we, beside it.
+    let engine = |program: &Path, configuration: Option<&Path>, gpus: &'static str| {
+        Contestant::engine(program, configuration, bundle.text()).before(bundle.fresh(gpus))
+    };
+    row(
+        "a whole container (create, start, delete)",
+        Contest::of(engine(Path::new(&runc), None, "void"))
+            .against(engine(&ours, Some(&real), "all"))
+            .against_some(their(&their_real).map(|(shim, configuration)| engine(&shim, Some(&configuration), "all"))),
+    )?;
+    Ok(rows)
+}
+
+/// The folder of the original's programs, if we were given one.
+fn theirs() -> Option<PathBuf> {
+    env::var_os("CORTEN_THEIRS").map(PathBuf::from)
+}
+
+fn print_table(rows: &[Row], runs: u32) {
+    println!("\nmedians of {runs} interleaved runs, milliseconds; + is what is added to the first column\n");
+    println!("| what | bare | Corten | | original | | original's addition over ours |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for row in rows {
+        println!("{row}");
+    }
+}
+
+/// Memory of a forwarded call, and the size of what is installed.
+fn print_sizes() -> Outcome {
+    let ours = dist::folder().join("bin");
+    println!("\n| what | Corten | original |\n|---|---:|---:|");
+    println!("| peak memory of a forwarded call | {} | {} |", peak_memory(&ours)?, with_theirs(peak_memory)?);
+    println!("| all executables | {} | {} |", size(&ours)?, with_theirs(size)?);
+    Ok(())
+}
+
+fn with_theirs(figure: fn(&Path) -> Result<String, String>) -> Result<String, String> {
+    theirs().map_or(Ok("not given".into()), |folder| figure(&folder))
+}
+
+/// Largest resident set of the shim when it only prints its version: it then starts no low-level runtime in its place.
+fn peak_memory(folder: &Path) -> Result<String, String> {
+    let mut command = Command::new("/usr/bin/time");
+    command.args(["--format", "%M", "--output", "/dev/stdout"]);
+    command.arg(folder.join("nvidia-container-runtime")).args(["state", "corten-bench"]);
+    command.env("NVIDIA_CTK_CONFIG_FILE_PATH", "/dev/null").stderr(std::process::Stdio::null());
+    let printed = command.output().map_err(|why| format!("could not run /usr/bin/time: {why}"))?;
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    let kilobytes: f64 =
+        text.lines().last().and_then(|line| line.parse().ok()).ok_or_else(|| format!("time printed {text:?}"))?;
+    Ok(format!("{:.1} MB", kilobytes / 1024.0))
+}
+
+fn size(folder: &Path) -> Result<String, String> {
+    let list = output(Command::new("find").arg(folder).args(["-type", "f", "-perm", "/111"]))?;
+    let bytes: u64 = list.lines().filter_map(|path| fs::metadata(path).ok()).map(|file| file.size()).sum();
+    Ok(format!("{:.1} MB", bytes as f64 / 1e6))
+}

@@ -1,0 +1,141 @@
+//! `cargo xtask dist`: everything there is to install, under `target/dist`; and the lab, under `target/lab`.
+//!
+//! The main executable is linked statically, so it needs a target of its own: with `+crt-static` cargo drops every
+//! `cdylib` without a word, and a static program must not load libraries (reference: crates.md 1.2). Hence two builds in
+//! two folders, and flags here instead of in `.cargo/config.toml`.
+
+use crate::shell::{Outcome, cargo, output, say, workspace};
+use elf::{ElfBytes, endian::AnyEndian};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const HELP: &str = "\
+Usage: cargo xtask dist
+
+Builds what there is to install into target/dist:
+  bin/      the static executable, corten-nvml, and every program's name as a relative link
+  lib/      the C library (to come)
+  include/  its header (to come)
+and the simulated machine for demo and tests into target/lab/bin.
+";
+
+/// The task.
+pub fn run_all() -> Outcome {
+    build_programs()?;
+    build_lab()
+}
+
+/// `cargo xtask dist`.
+pub fn run(arguments: &[String]) -> Outcome {
+    if !arguments.is_empty() {
+        print!("{HELP}");
+        return Ok(());
+    }
+    run_all()?;
+    say(&format!("all of it is in {}", folder().display()));
+    Ok(())
+}
+
+/// What people install.
+pub fn folder() -> PathBuf {
+    workspace().join("target/dist")
+}
+
+/// The lab's programs.
+pub fn lab_folder() -> PathBuf {
+    workspace().join("target/lab/bin")
+}
+
+fn build_programs() -> Outcome {
+    say("building the static executable");
+    let triple = host_triple()?;
+    let built = workspace().join("target/static");
+    shell_cargo_build(&built, "release", &["corten"], Some(&triple))?;
+    let executable = built.join(&triple).join("release/corten");
+    refuse_interpreter(&executable)?;
+
+    say("building corten-nvml");
+    let dynamic = workspace().join("target/dynamic");
+    shell_cargo_build(&dynamic, "release", &["corten-nvml"], None)?;
+
+    let bin = folder().join("bin");
+    for part in ["bin", "lib", "include"] {
+        make_folder(&folder().join(part))?;
+    }
+    install(&executable, &bin.join("corten"))?;
+    install(&dynamic.join("release/corten-nvml"), &bin.join("corten-nvml"))?;
+    link_programs(&bin)
+}
+
+fn build_lab() -> Outcome {
+    say("building the simulated machine");
+    let built = workspace().join("target/lab-build");
+    let packages = ["corten-lab", "corten-nvml-mock", "corten-lab-nvidia-smi", "corten-compliance"];
+    shell_cargo_build(&built, "lab", &packages, None)?;
+    make_folder(&lab_folder())?;
+    for entry in fs::read_dir(built.join("lab")).map_err(|why| format!("could not read {}: {why}", built.display()))? {
+        let path = entry.map_err(|why| why.to_string())?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let program = !name.contains('.') && path.is_file();
+        if program || name.ends_with(".so") {
+            install(&path, &lab_folder().join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn shell_cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--locked", "--profile", profile, "--target-dir"]).arg(folder);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    if let Some(triple) = static_for {
+        command.args(["--target", triple]).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    }
+    crate::shell::run(&mut command)
+}
+
+/// Every program's name, as the executable itself lists them, becomes a link to it.
+fn link_programs(bin: &Path) -> Outcome {
+    for name in output(Command::new(bin.join("corten")).arg("programs"))?.lines().filter(|name| *name != "corten") {
+        let link = bin.join(name);
+        let _ = fs::remove_file(&link);
+        symlink("corten", &link).map_err(|why| format!("could not link {}: {why}", link.display()))?;
+    }
+    Ok(())
+}
+
+/// The executable must name no interpreter, or an image's `LD_PRELOAD` would reach it (docs/security.md).
+fn refuse_interpreter(executable: &Path) -> Outcome {
+    let bytes = fs::read(executable).map_err(|why| format!("could not read {}: {why}", executable.display()))?;
+    let file =
+        ElfBytes::<AnyEndian>::minimal_parse(&bytes).map_err(|why| format!("{}: {why}", executable.display()))?;
+    let segments = file.segments().ok_or_else(|| format!("{} has no segments", executable.display()))?;
+    match segments.iter().any(|segment| segment.p_type == elf::abi::PT_INTERP) {
+        false => Ok(()),
+        true => Err(format!("{} is not static: it names an interpreter", executable.display())),
+    }
+}
+
+fn host_triple() -> Result<String, String> {
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    let line = version.lines().find_map(|line| line.strip_prefix("host: "));
+    line.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
+}
+
+fn make_folder(path: &Path) -> Outcome {
+    fs::create_dir_all(path).map_err(|why| format!("could not make {}: {why}", path.display()))
+}
+
+/// Puts a file in place by renaming, since the one there may be running.
+fn install(from: &Path, to: &Path) -> Outcome {
+    let beside = to.with_extension("new");
+    fs::copy(from, &beside)
+        .and_then(|_| fs::rename(&beside, to))
+        .map_err(|why| format!("could not put {} at {}: {why}", from.display(), to.display()))
+}

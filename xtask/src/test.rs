@@ -1,0 +1,76 @@
+//! `cargo xtask test`: everything we promise, tested. What CI runs.
+
+use crate::{
+    dist,
+    shell::{Outcome, cargo, run as run_command, say, workspace},
+    system,
+};
+use std::process::Command;
+
+const HELP: &str = "\
+Usage: cargo xtask test [FILTER]
+
+Installs what the tests need from the distribution, builds what people install, and runs every test against that:
+formatting and lints, unit tests, the comparison with the original (its recorded facts, or its programs where
+CORTEN_THEIRS names their folder), real containers with runc and crun, and the Docker engine.
+FILTER is handed to `cargo test`.
+";
+
+/// `cargo xtask test`.
+pub fn run(arguments: &[String]) -> Outcome {
+    if arguments.iter().any(|word| word.starts_with('-')) {
+        print!("{HELP}");
+        return Ok(());
+    }
+    system::ensure(&[
+        &system::RUNC,
+        &system::CRUN,
+        &system::DOCKER,
+        &system::STRACE,
+        &system::MUSL,
+        &system::BINUTILS,
+    ])?;
+    if arguments.is_empty() {
+        style()?;
+    }
+    dist::run_all()?;
+    say("running the tests");
+    run_command(tests().args(arguments))
+}
+
+/// Formatting and lints, where the toolchain has them.
+fn style() -> Outcome {
+    match system::has_cargo_component("fmt") {
+        true => run_command(cargo().args(["fmt", "--all", "--check"]))?,
+        false => say("skipping the check of formatting: this toolchain has no rustfmt"),
+    }
+    match system::has_cargo_component("clippy") {
+        true => run_command(cargo().args([
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ])),
+        false => {
+            say("skipping lints: this toolchain has no clippy");
+            Ok(())
+        }
+    }
+}
+
+/// `cargo test`, as root (namespaces, device nodes), told where the built programs are.
+fn tests() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    command.env("CORTEN_BIN", dist::folder().join("bin")).env("CORTEN_LAB", dist::lab_folder());
+    command.env("CORTEN_LAB_DIR", dist::lab_folder()).env("CORTEN_MACHINES", workspace().join("lab/machines"));
+    if !rustix::process::geteuid().is_root() {
+        say("the tests make namespaces and device nodes: they run through sudo");
+        command.args(["--config", "target.'cfg(all())'.runner = ['sudo', '--preserve-env']"]);
+    }
+    command
+}
