@@ -5,6 +5,7 @@
 mod capability;
 mod facts;
 mod inventory;
+pub mod ldcache;
 
 pub use capability::{Capabilities, Capability};
 pub use facts::{GpuFacts, MigFacts, NvmlFacts};
