@@ -1,0 +1,68 @@
+//! What this process may see: decided by which device nodes it can open, as with the real driver.
+//!
+//! Behind the nodes of a simulated machine is no driver. Opening one that is allowed ends in ENXIO, one that a device
+//! cgroup forbids in EPERM, one whose mode forbids it in EACCES; those differences are all that is needed.
+
+use crate::abi::Code;
+use machine::{Gpu, Machine, Mig};
+use std::{fs, io, os::unix::fs::FileTypeExt, os::unix::fs::MetadataExt, path::Path};
+
+/// Minor of `/dev/nvidiactl`.
+const CTL_MINOR: u32 = 255;
+
+/// The control node must open, or there is no NVML. The codes are those by which people know these situations.
+pub fn control(machine: &Machine) -> Result<(), Code> {
+    match open("/dev/nvidiactl".as_ref(), machine.majors.nvidia, CTL_MINOR) {
+        Ok(()) => Ok(()),
+        Err(libc::EACCES) => Err(Code::NO_PERMISSION),
+        // A device cgroup that lost its rules: "Failed to initialize NVML: Unknown Error".
+        Err(libc::EPERM) => Err(Code::UNKNOWN),
+        Err(_) => Err(Code::DRIVER_NOT_LOADED),
+    }
+}
+
+/// The GPUs of the machine that this process sees, each with the MIG devices that it sees.
+pub fn gpus(machine: &Machine) -> Vec<Gpu> {
+    machine.gpus.iter().filter(|gpu| gpu_opens(machine, gpu)).map(|gpu| with_visible_mig(machine, gpu)).collect()
+}
+
+fn gpu_opens(machine: &Machine, gpu: &Gpu) -> bool {
+    open(format!("/dev/nvidia{}", gpu.minor).as_ref(), machine.majors.nvidia, gpu.minor).is_ok()
+}
+
+/// Slots keep their numbers, gaps and all, where every MIG device is seen, and count from 0 where some are hidden.
+fn with_visible_mig(machine: &Machine, gpu: &Gpu) -> Gpu {
+    let mut seen: Vec<Mig> = gpu.mig.iter().filter(|mig| mig_opens(machine, gpu, mig)).cloned().collect();
+    if seen.len() < gpu.mig.len() {
+        for (mig, slot) in seen.iter_mut().zip(0..) {
+            mig.index = slot;
+        }
+    }
+    Gpu { mig: seen, ..gpu.clone() }
+}
+
+fn mig_opens(machine: &Machine, gpu: &Gpu, mig: &Mig) -> bool {
+    let caps =
+        [gpu.gpu_instance_cap(mig.gpu_instance), gpu.compute_instance_cap(mig.gpu_instance, mig.compute_instance)];
+    gpu.mig_enabled
+        && caps.into_iter().all(|minor| {
+            open(format!("/dev/nvidia-caps/nvidia-cap{minor}").as_ref(), machine.majors.caps, minor).is_ok()
+        })
+}
+
+/// Opens a node as a driver library does. A device with other numbers than the kernel gives it is no node of this GPU.
+fn open(node: &Path, major: u32, minor: u32) -> Result<(), i32> {
+    let found = fs::metadata(node).map_err(errno)?;
+    let numbers = (libc::major(found.rdev()), libc::minor(found.rdev()));
+    if found.file_type().is_char_device() && numbers != (major, minor) {
+        return Err(libc::ENODEV);
+    }
+    match fs::OpenOptions::new().read(true).write(true).open(node).map_err(errno) {
+        Ok(_) | Err(libc::ENXIO) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
+fn errno(error: io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
