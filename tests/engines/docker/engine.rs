@@ -1,0 +1,140 @@
+//! An engine of our own: its own socket, data folder and pid file, gone when it is dropped.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// Name of the image that all checks start from.
+pub const IMAGE: &str = "corten-test";
+
+/// A running `dockerd`.
+pub struct Engine {
+    folder: PathBuf,
+    bin: PathBuf,
+    daemon: Child,
+}
+
+/// What a `docker` command ended with.
+pub struct Answer {
+    /// Exit status; -1 for a signal.
+    pub status: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Engine {
+    /// Starts it with our shim as runtime `nvidia`, and imports the image.
+    pub fn start(bin: &Path, lab: &Path) -> Result<Engine, String> {
+        // The data folder must not lie on an overlay, which the engine's own overlays could not lie on.
+        let folder = env::temp_dir().join(format!("corten-docker-{}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+        let daemon = spawn(&folder, bin, &[])?;
+        let mut engine = Engine { folder, bin: bin.to_owned(), daemon };
+        engine.wait_until_it_answers()?;
+        engine.import_image(lab)?;
+        Ok(engine)
+    }
+
+    /// Stops it and starts it again with more flags, as an administrator would.
+    pub fn restart_with(&mut self, flags: &[&str]) -> Result<(), String> {
+        self.stop();
+        self.daemon = spawn(&self.folder, &self.bin, flags)?;
+        self.wait_until_it_answers()
+    }
+
+    /// `docker` with these words, whatever it ends with.
+    pub fn docker(&self, words: &[&str]) -> Result<Answer, String> {
+        let done = client().args(words).output().map_err(|why| format!("could not start docker: {why}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Answer { status: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) })
+    }
+
+    /// `docker` with these words; its standard output, or an error if it fails.
+    pub fn must(&self, words: &[&str]) -> Result<String, String> {
+        let answer = self.docker(words)?;
+        match answer.status {
+            0 => Ok(answer.out),
+            status => Err(format!("docker {} ended with {status}: {}{}", words.join(" "), answer.out, answer.err)),
+        }
+    }
+
+    fn import_image(&self, lab: &Path) -> Result<(), String> {
+        let root = self.folder.join("image");
+        let made = Command::new(lab.join("lab")).args(["rootfs", "--kind", "debian", "--to"]).arg(&root).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return Err("lab rootfs failed".into());
+        }
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
+        let mut tar = tar.spawn().map_err(|why| format!("could not start tar: {why}"))?;
+        let stream = tar.stdout.take().ok_or("tar has no output")?;
+        let imported = client().args(["import", "-", IMAGE]).stdin(stream).stdout(Stdio::null()).status();
+        let packed = tar.wait().is_ok_and(|status| status.success());
+        match packed && imported.is_ok_and(|status| status.success()) {
+            true => Ok(()),
+            false => Err("docker import failed".into()),
+        }
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            if client().arg("info").output().is_ok_and(|done| done.status.success()) {
+                return Ok(());
+            }
+            if let Ok(Some(status)) = self.daemon.try_wait() {
+                return Err(format!("dockerd ended with {status}:\n{}", self.last_log_lines()));
+            }
+            sleep(Duration::from_millis(100));
+        }
+        Err(format!("dockerd does not answer:\n{}", self.last_log_lines()))
+    }
+
+    fn last_log_lines(&self) -> String {
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    fn stop(&mut self) {
+        let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Ok(all) = self.docker(&["ps", "--all", "--quiet"]) {
+            for container in all.out.lines() {
+                let _ = self.docker(&["rm", "--force", container]);
+            }
+        }
+        self.stop();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn client() -> Command {
+    let mut command = Command::new("docker");
+    command.env("DOCKER_HOST", "unix:///run/docker.sock").env_remove("DOCKER_CONTEXT");
+    command
+}
+
+fn spawn(folder: &Path, bin: &Path, flags: &[&str]) -> Result<Child, String> {
+    let log = fs::File::create(folder.join("log")).map_err(|why| format!("log: {why}"))?;
+    let errors = log.try_clone().map_err(|why| format!("log: {why}"))?;
+    let mut command = Command::new("dockerd");
+    command.arg("--data-root").arg(folder.join("data")).args(["--exec-root", "/run/docker"]);
+    command.args(["--host", "unix:///run/docker.sock", "--pidfile", "/run/docker.pid"]);
+    // No network: these containers need none, and a test must not touch the machine's firewall.
+    command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--config-file", "/dev/null"]);
+    command.arg("--add-runtime").arg(format!("nvidia={}", bin.join("nvidia-container-runtime").display()));
+    command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
+    command.spawn().map_err(|why| format!("could not start dockerd: {why}"))
+}
