@@ -1,0 +1,412 @@
+//! JSON text as a tree that is opened only where somebody touches it.
+//!
+//! An unopened node is a span of text. An opened one is its entries and the text between them, so that writing the tree
+//! gives back every byte that no edit replaced, white space included. New text is appended to the same arena, which is why
+//! a [`Span`] is all a node needs to know.
+//!
+//! Nothing here recurses further than a caller opens, and `serde_json` skips what stays closed without recursion, so deep
+//! nesting in a hostile file costs nothing.
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The text of a document, followed by all text that edits added.
+#[derive(Clone, Debug)]
+pub(crate) struct Arena(String);
+
+impl Arena {
+    pub(crate) fn new(text: String) -> Self {
+        Arena(text)
+    }
+
+    pub(crate) fn text(&self, span: Span) -> &str {
+        self.0.get(span.start..span.end).unwrap_or_default()
+    }
+
+    pub(crate) fn add(&mut self, text: &str) -> Span {
+        let start = self.0.len();
+        self.0.push_str(text);
+        Span { start, end: self.0.len() }
+    }
+}
+
+/// A piece of the arena, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A JSON value.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    /// Nobody looked inside for editing; its text is what it was.
+    Closed(Span),
+    /// Its entries are known.
+    Open(Container),
+}
+
+impl Node {
+    /// Opens this node as a container of that shape; `None` if it is something else.
+    pub(crate) fn open(&mut self, arena: &Arena, shape: Shape) -> Option<&mut Container> {
+        if let Node::Closed(span) = *self {
+            *self = Node::Open(Container::parse(arena, span, shape)?);
+        }
+        match self {
+            Node::Open(container) if container.shape == shape => Some(container),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn write(&self, arena: &Arena, out: &mut String) {
+        match self {
+            Node::Closed(span) => out.push_str(arena.text(*span)),
+            Node::Open(container) => container.write(arena, out),
+        }
+    }
+
+    /// The first byte of the value, which tells its type.
+    pub(crate) fn first_byte(&self, arena: &Arena) -> u8 {
+        match self {
+            Node::Closed(span) => arena.text(*span).bytes().next().unwrap_or_default(),
+            Node::Open(container) => container.shape.brackets().0 as u8,
+        }
+    }
+}
+
+/// What kind of container a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Object,
+    Array,
+}
+
+impl Shape {
+    fn brackets(self) -> (char, char) {
+        match self {
+            Shape::Object => ('{', '}'),
+            Shape::Array => ('[', ']'),
+        }
+    }
+}
+
+/// An opened object or array.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    shape: Shape,
+    entries: Vec<Entry>,
+    /// What stands between the brackets when there is no entry.
+    blank: Span,
+}
+
+/// A member of an object or an item of an array.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// From the bracket or comma before it up to its value: white space, and a member's name and colon.
+    lead: Span,
+    /// The member's name, quotes included; empty in an array.
+    name: Span,
+    value: Node,
+    /// White space up to the comma or bracket after it.
+    trail: Span,
+}
+
+impl Container {
+    fn parse(arena: &Arena, span: Span, shape: Shape) -> Option<Container> {
+        let text = arena.text(span);
+        match shape {
+            Shape::Object => Members::parse(text).map(|members| Self::of_members(text, span.start, &members)),
+            Shape::Array => parse_items(text).map(|items| Self::of_items(text, span.start, &items)),
+        }
+    }
+
+    /// The members of the object that `text`, found at `base` of the arena, begins with.
+    pub(crate) fn of_members(text: &str, base: usize, members: &Members<'_>) -> Container {
+        let entries = members.0.iter().map(|(name, value)| (Some(*name), *value));
+        Self::build(Shape::Object, text, base, entries)
+    }
+
+    fn of_items(text: &str, base: usize, items: &[&RawValue]) -> Container {
+        Self::build(Shape::Array, text, base, items.iter().map(|value| (None, *value)))
+    }
+
+    /// Notes where the entries lie and what stands between them.
+    fn build<'a>(
+        shape: Shape,
+        text: &'a str,
+        base: usize,
+        values: impl Iterator<Item = (Option<&'a RawValue>, &'a RawValue)>,
+    ) -> Container {
+        let place = |raw: &RawValue| {
+            // A borrowed raw value is a part of the text it was parsed from, so the addresses tell where.
+            let start = base + (raw.get().as_ptr() as usize - text.as_ptr() as usize);
+            Span { start, end: start + raw.get().len() }
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut at = base + 1;
+        for (name, value) in values {
+            let (name, value) = (name.map(place), place(value));
+            if let Some(previous) = entries.last_mut() {
+                let until = name.unwrap_or(value).start;
+                let gap = text.get(at - base..until - base).unwrap_or_default();
+                let comma = at + gap.find(',').unwrap_or_default();
+                previous.trail = Span { start: at, end: comma };
+                at = comma + 1;
+            }
+            let lead = Span { start: at, end: value.start };
+            at = value.end;
+            let trail = Span { start: at, end: at };
+            entries.push(Entry { lead, name: name.unwrap_or_default(), value: Node::Closed(value), trail });
+        }
+        let rest = text.get(at - base..).unwrap_or_default();
+        let close = at + rest.find(shape.brackets().1).unwrap_or_default();
+        let end = Span { start: at, end: close };
+        match entries.last_mut() {
+            Some(last) => last.trail = end,
+            None => return Container { shape, entries, blank: end },
+        }
+        Container { shape, entries, blank: Span::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Node> {
+        self.entries.iter().map(|entry| &entry.value)
+    }
+
+    pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut Node> {
+        self.entries.get_mut(index).map(|entry| &mut entry.value)
+    }
+
+    /// Where the member of that name stands, by the rule of [`choose`].
+    pub(crate) fn position(&self, arena: &Arena, name: &str) -> Option<usize> {
+        choose(self.entries.iter().map(|entry| arena.text(entry.name)), name)
+    }
+
+    pub(crate) fn member(&self, arena: &Arena, name: &str) -> Option<&Node> {
+        self.position(arena, name).map(|index| &self.entries[index].value)
+    }
+
+    pub(crate) fn replace(&mut self, arena: &mut Arena, index: usize, value: &str) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.value = Node::Closed(arena.add(value));
+        }
+    }
+
+    /// Adds a member (or, with an empty name, an item) at the end, spaced as the one before it is.
+    pub(crate) fn push(&mut self, arena: &mut Arena, name: &str, value: &str) {
+        let (before, colon) = self.spacing(arena);
+        let name_at = before.len();
+        let lead = match name {
+            "" => before.to_owned(),
+            _ => format!("{before}\"{name}\"{colon}"),
+        };
+        let lead = arena.add(&lead);
+        let name = match name {
+            "" => Span::default(),
+            _ => Span { start: lead.start + name_at, end: lead.start + name_at + name.len() + 2 },
+        };
+        // The white space before the closing bracket stays before the closing bracket.
+        let trail = self.entries.last_mut().map(|last| std::mem::take(&mut last.trail)).unwrap_or_default();
+        self.entries.push(Entry { lead, name, value: Node::Closed(arena.add(value)), trail });
+    }
+
+    /// What stands before the last entry and between its name and value.
+    fn spacing<'a>(&self, arena: &'a Arena) -> (&'a str, &'a str) {
+        let Some(last) = self.entries.last() else { return ("", ":") };
+        let lead = arena.text(last.lead);
+        let before = lead.len() - lead.trim_ascii_start().len();
+        let colon = lead.get(before + (last.name.end - last.name.start)..);
+        (&lead[..before], colon.unwrap_or(":"))
+    }
+
+    pub(crate) fn remove(&mut self, index: usize) {
+        let removed = self.entries.remove(index);
+        if index == self.entries.len() {
+            match self.entries.last_mut() {
+                Some(last) => last.trail = removed.trail,
+                None => self.blank = Span::default(),
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, arena: &Arena, out: &mut String) {
+        let (open, close) = self.shape.brackets();
+        out.push(open);
+        out.push_str(arena.text(self.blank));
+        for (index, entry) in self.entries.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str(arena.text(entry.lead));
+            entry.value.write(arena, out);
+            out.push_str(arena.text(entry.trail));
+        }
+        out.push(close);
+    }
+}
+
+/// The members of an object as they stand in the text, in order, duplicates included.
+pub(crate) struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// `None` if `text` is not one JSON object.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The value of the member of that name, by the rule of [`choose`].
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        choose(self.0.iter().map(|(raw, _)| raw.get()), name).map(|index| self.0[index].1.get())
+    }
+
+    /// Names and values, decoded and raw, in order. A name that is not Unicode (a lone surrogate) is left out.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (String, &'a str)> {
+        self.0.iter().filter_map(|(name, value)| Some((serde_json::from_str(name.get()).ok()?, value.get())))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Vec<(&'de RawValue, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Visitor).map(Members)
+    }
+}
+
+/// The items of an array; `None` if `text` is not one JSON array.
+pub(crate) fn parse_items(text: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(text).ok()
+}
+
+/// Which of several members answers to `name`: the last whose name is exactly that, else the last whose name differs only
+/// in ASCII case.
+///
+/// runc's decoder takes the last of either, crun's takes exact names only. Where a document is not ambiguous all three
+/// agree, and an engine's never is.
+fn choose<'a>(names: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator, name: &str) -> Option<usize> {
+    let mut other_case = None;
+    for (index, raw) in names.enumerate().rev() {
+        match compare(raw, name) {
+            Match::Exact => return Some(index),
+            Match::OtherCase if other_case.is_none() => other_case = Some(index),
+            _ => {}
+        }
+    }
+    other_case
+}
+
+enum Match {
+    Exact,
+    OtherCase,
+    No,
+}
+
+/// Compares a name as it stands in the text, quotes and escapes included, with a plain one.
+fn compare(raw: &str, name: &str) -> Match {
+    if raw.contains('\\') {
+        return serde_json::from_str(raw).map_or(Match::No, |decoded: String| compare_plain(&decoded, name));
+    }
+    compare_plain(raw.trim_matches('"'), name)
+}
+
+fn compare_plain(text: &str, name: &str) -> Match {
+    if text == name {
+        Match::Exact
+    } else if text.eq_ignore_ascii_case(name) {
+        Match::OtherCase
+    } else {
+        Match::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(text: &str, shape: Shape) -> (Arena, Container) {
+        let arena = Arena::new(text.to_owned());
+        let container = Container::parse(&arena, Span { start: 0, end: text.len() }, shape).unwrap();
+        (arena, container)
+    }
+
+    fn written(arena: &Arena, container: &Container) -> String {
+        let mut out = String::new();
+        container.write(arena, &mut out);
+        out
+    }
+
+    #[test]
+    fn opening_keeps_every_byte() {
+        for text in ["{}", "{ \n}", r#"{ "a" :1e9 , "b\u0020c": [ 1 , 2 ]  }"#, r#"{"a":1,"a":2}"#] {
+            let (arena, container) = open(text, Shape::Object);
+            assert_eq!(written(&arena, &container), text);
+        }
+        for text in ["[]", "[ ]", "[ 1 ,\t{\"a\": \",]\"} ]"] {
+            let (arena, container) = open(text, Shape::Array);
+            assert_eq!(written(&arena, &container), text);
+        }
+    }
+
+    #[test]
+    fn new_entries_are_spaced_like_their_neighbours() {
+        let table = [
+            ("{}", r#"{"x":1}"#),
+            ("{ }", r#"{ "x":1}"#),
+            (r#"{"a":0}"#, r#"{"a":0,"x":1}"#),
+            ("{\n  \"a\": 0\n}", "{\n  \"a\": 0,\n  \"x\": 1\n}"),
+        ];
+        for (text, want) in table {
+            let (mut arena, mut container) = open(text, Shape::Object);
+            container.push(&mut arena, "x", "1");
+            assert_eq!(written(&arena, &container), want);
+            assert_eq!(container.position(&arena, "x"), Some(container.len() - 1));
+        }
+    }
+
+    #[test]
+    fn removing_leaves_the_bracket_where_it_was() {
+        let table = [
+            ("[\n 1,\n 2\n]", 1, "[\n 1\n]"),
+            ("[\n 1,\n 2\n]", 0, "[\n 2\n]"),
+            ("[ 1 ]", 0, "[]"),
+            ("[1,2]", 0, "[2]"),
+        ];
+        for (text, index, want) in table {
+            let (arena, mut container) = open(text, Shape::Array);
+            container.remove(index);
+            assert_eq!(written(&arena, &container), want);
+        }
+    }
+
+    #[test]
+    fn names_match_exactly_first() {
+        let table = [
+            (r#"{"env":1,"ENV":2}"#, Some("1")),
+            (r#"{"Env":1,"ENV":2}"#, Some("2")),
+            (r#"{"env":1,"env":2}"#, Some("2")),
+            (r#"{"\u0065nv":1}"#, Some("1")),
+            (r#"{"environment":1,"\ud800":2}"#, None),
+        ];
+        for (text, want) in table {
+            assert_eq!(Members::parse(text).unwrap().get("env"), want, "{text}");
+        }
+    }
+}
