@@ -4,8 +4,10 @@
 //! tested as text in, text out, and explained.
 #![forbid(unsafe_code)]
 
+pub mod config;
 mod edits;
 mod layout;
 
+pub use config::Config;
 pub use edits::{Because, Edits, Link, LoaderEntry, Reason, RootWork, SpecEdits};
 pub use layout::{Layout, Loader};
