@@ -1,0 +1,176 @@
+//! The stable error codes: what `[CORTEN-E…]` at the end of a message means. A code is never reused or renumbered.
+
+/// One row of the table.
+pub struct Entry {
+    /// The code.
+    pub code: Code,
+    /// Its number as messages have it: `E011`.
+    pub number: &'static str,
+    /// What went wrong, without the particulars.
+    pub meaning: &'static str,
+    /// What to do, where the place of failure knows nothing better. A sentence.
+    pub next: &'static str,
+    /// How this comes about; for `corten errors CODE`.
+    pub explanation: &'static str,
+}
+
+impl Code {
+    /// Its row.
+    pub fn entry(self) -> &'static Entry {
+        // The macro gives every code one row, in order.
+        &CODES[self as usize]
+    }
+}
+
+/// The row for what a user typed: `E011`, `e011`, `CORTEN-E011` or `11`.
+pub fn lookup(text: &str) -> Option<&'static Entry> {
+    let text = text.trim().to_ascii_uppercase();
+    let text = text.strip_prefix("CORTEN-").unwrap_or(&text);
+    let number: u16 = text.strip_prefix('E').unwrap_or(text).parse().ok()?;
+    let wanted = format!("E{number:03}");
+    CODES.iter().find(|entry| entry.number == wanted)
+}
+
+macro_rules! codes {
+    ($($number:ident $code:ident: $meaning:literal; $next:literal; $explanation:literal;)*) => {
+        /// A kind of failure.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = $meaning] $code,)*
+        }
+
+        /// Every code there is, in the order of their numbers.
+        pub const CODES: &[Entry] = &[
+            $(Entry {
+                code: Code::$code,
+                number: stringify!($number),
+                meaning: $meaning,
+                next: $next,
+                explanation: $explanation,
+            },)*
+        ];
+    };
+}
+
+codes! {
+E001 ConfigUnreadable: "config.toml cannot be read";
+    "Make the file readable for the caller, or remove it to run with the defaults";
+    "The configuration is $NVIDIA_CTK_CONFIG_FILE_PATH, else $XDG_CONFIG_HOME/nvidia-container-runtime/config.toml, \
+     else /etc/nvidia-container-runtime/config.toml. A file that is not there means the defaults; one that is there \
+     and cannot be read (a directory, no permission, larger than 1 MiB) is an error, for every command.";
+E002 ConfigInvalid: "config.toml is not valid";
+    "Correct the line that the message names, or remove the key to use its default";
+    "The file is not TOML, gives a key twice, or gives a key a value of the wrong type. Unknown keys are no error.";
+E010 BundleArgument: "--bundle was given without a folder";
+    "Give a folder after --bundle";
+    "The option was the last word of the command line.";
+E011 SpecUnreadable: "config.json cannot be read";
+    "Check the bundle folder that the engine passes with --bundle";
+    "The low-level runtime would not find it either. Without --bundle the current folder is the bundle.";
+E012 SpecInvalid: "config.json is not a valid OCI configuration";
+    "Correct the engine or tool that writes config.json; `runc spec` writes a valid example";
+    "Only the parts that decide about GPUs are looked at (process, root, mounts, hooks, annotations, linux); what is \
+     not looked at may be anything.";
+E013 SpecNotWritten: "config.json cannot be replaced";
+    "Make the bundle folder writable for the caller and check that its file system is not full";
+    "The new file is written beside the old one and takes its place in one step. When that fails, the old one is \
+     untouched, and so is the container's root.";
+E020 ModeUnknown: "the configured mode does not exist";
+    "Set nvidia-container-runtime.mode in config.toml to auto, jit-cdi, cdi, csv or legacy";
+    "The mode says how GPUs get into containers; auto fits every machine.";
+E021 NotYet: "not in this version yet";
+    "Use mode \"auto\" or \"jit-cdi\", or watch the changelog for the version that brings it";
+    "The name or mode is known, and its place is kept, but what it does has not been built yet.";
+E030 DeviceUnknown: "no such device on this machine";
+    "`corten inventory` lists the devices of this machine and their names";
+    "A device is named by index, UUID or an unambiguous beginning of one, PCI bus id, GPU:MIG, or MIG UUID.";
+E032 CapabilityUnknown: "no such driver capability";
+    "Use compute, compat32, graphics, utility, video, display, ngx or all";
+    "NVIDIA_DRIVER_CAPABILITIES holds a word that is no capability, or one that supported-driver-capabilities in \
+     config.toml does not allow.";
+E033 RequirementInvalid: "a requirement cannot be understood";
+    "Correct the NVIDIA_REQUIRE_ variable, or set NVIDIA_DISABLE_REQUIRE=true to skip the check";
+    "A requirement is NAME OPERATOR VALUE, as in cuda>=12.4; commas mean and, spaces mean or.";
+E034 RequirementUnmet: "this machine does not meet a requirement of the image";
+    "Use an image for this driver, update the driver, or set NVIDIA_DISABLE_REQUIRE=true to try regardless";
+    "The image says through NVIDIA_REQUIRE_ variables (or CUDA_VERSION, in old images) what it needs.";
+E035 PrivilegeNeeded: "the request needs a privileged container";
+    "Run the container with CAP_SYS_ADMIN (--privileged), or drop the request";
+    "Configuring or monitoring MIG reaches beyond the container's own GPUs.";
+E036 RequestInvalid: "a request of the container cannot be understood";
+    "Correct the variable, mount or annotation that the message names";
+    "The container's request is malformed, or mixes ways of asking that exclude each other.";
+E040 DriverMissing: "no NVIDIA driver was found";
+    "Install the driver and load it (nvidia-smi on the host must work), or set nvidia-container-cli.root to its place";
+    "Neither libcuda nor libnvidia-ml was found under the driver root, or the kernel module is not loaded.";
+E041 HostUnreadable: "this machine could not be examined";
+    "Check the file that the message names";
+    "A file of /proc, /sys, /dev or of the driver exists and cannot be read or understood.";
+E042 NvmlAbsent: "NVML is needed and not installed";
+    "Install the driver's libnvidia-ml.so.1, and corten-nvml beside this program";
+    "Only MIG names and requirements need NVML; whole GPUs work without it.";
+E043 NvmlHangs: "NVML did not answer in time";
+    "Look for a stuck GPU: `nvidia-smi` and `dmesg | grep -i nvrm`";
+    "The library was asked in a process of its own, which was ended when its time was over.";
+E044 NvmlCrashed: "NVML crashed";
+    "Reinstall the driver so that its libraries and kernel module fit, and look at `dmesg | grep -i nvrm`";
+    "The library was asked in a process of its own, so that the crash ended only that.";
+E045 NvmlFailed: "NVML answered with an error";
+    "Look at `nvidia-smi` and `dmesg | grep -i nvrm`; after a driver update, load the new module or reboot";
+    "The driver library runs but cannot say what it was asked.";
+E046 InventoryInvalid: "an inventory file is not valid";
+    "Make it anew with `corten inventory --json`; a damaged cache under /run/corten can be deleted at any time";
+    "The file is not JSON, or not an inventory of this version. A damaged cache is never used and never fatal.";
+E050 RootUnusable: "the container's root cannot be opened";
+    "Check root.path in config.json; a relative one is below the bundle";
+    "The folder is missing, is not a folder, or the caller has no access to it.";
+E051 RootEscapes: "a path leaves the container's root";
+    "Do not run this image, or report it as a fault of ours";
+    "Something in the image leads out of its root: a link, a mount or a name. Nothing was followed.";
+E052 RootNotPrepared: "the container's root could not be prepared";
+    "Check that its file system is writable for the caller and not full";
+    "Links and the loader's cache are written before the container starts. What had been written was taken back.";
+E060 RuntimeMissing: "no low-level runtime can be used";
+    "Install runc or crun, or correct nvidia-container-runtime.runtimes in config.toml";
+    "Candidates are tried in order: a path as it is, a name in $PATH and then in the usual system folders. This \
+     program never takes itself for one.";
+E061 RuntimeNotExecuted: "the low-level runtime cannot be executed";
+    "Check that the file is a program for this machine's architecture, and its interpreter exists";
+    "The file was found and is executable by its mode, but the kernel refused it.";
+E062 RuntimeLoop: "the low-level runtime starts this program again";
+    "Name the real runc or crun in nvidia-container-runtime.runtimes";
+    "The configured runtime is a wrapper that ends in nvidia-container-runtime, which would start it again without end.";
+E070 HookInput: "the hook cannot read the container's state";
+    "Hooks are started by the low-level runtime; to try one by hand, pass the state as JSON on standard input";
+    "The state names the bundle, and the bundle's config.json names the root.";
+E080 Usage: "the command line is wrong";
+    "See --help";
+    "An option or word is unknown, or its value is missing.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete_and_in_order() {
+        for (i, entry) in CODES.iter().enumerate() {
+            assert_eq!(entry.code as usize, i);
+            assert!(i == 0 || CODES[i - 1].number < entry.number, "{}", entry.number);
+            for text in [entry.meaning, entry.next, entry.explanation] {
+                assert!(!text.is_empty() && !text.contains('\n'), "{}", entry.number);
+            }
+            assert!(!entry.next.ends_with('.'), "{}: messages add the full stop", entry.number);
+        }
+    }
+
+    #[test]
+    fn lookup_takes_every_spelling() {
+        for text in ["E011", "e011", "CORTEN-E011", "corten-e11", "11", " 011 "] {
+            assert_eq!(lookup(text).map(|entry| entry.code), Some(Code::SpecUnreadable), "{text}");
+        }
+        for text in ["", "E", "E999", "-1", "E0x1", "99999999999"] {
+            assert!(lookup(text).is_none(), "{text}");
+        }
+    }
+}

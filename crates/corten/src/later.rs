@@ -1,0 +1,47 @@
+//! Programs whose names are installed already and whose work comes in a later version.
+
+use crate::{cdi_hook, codes::Code, fault::Fault, programs::Call, runtime::logger, version};
+use std::process::ExitCode;
+
+/// Answers `--version`, and refuses everything else in one line.
+pub fn main(call: Call) -> ExitCode {
+    if call.args.len() == 1 && call.args[0] == "--version" {
+        print!("{}", version::lines(title(call.name)));
+        return ExitCode::SUCCESS;
+    }
+    let fault = Fault::new(Code::NotYet, format!("{} is not in this version yet", call.name)).next(next(call.name));
+    logger::print_error(&fault.to_string());
+    ExitCode::FAILURE
+}
+
+/// As [`main`], but `nvidia-ctk hook NAME` is what specs of the original name: that is `nvidia-cdi-hook NAME`.
+pub fn nvidia_ctk(mut call: Call) -> ExitCode {
+    if call.args.first().is_some_and(|word| word == "hook") {
+        call.args.remove(0);
+        return cdi_hook::main(call);
+    }
+    main(call)
+}
+
+/// The name in the original's version lines.
+fn title(name: &str) -> &'static str {
+    match name {
+        "nvidia-container-runtime-hook" | "nvidia-container-toolkit" => "NVIDIA Container Runtime Hook",
+        "nvidia-container-cli" => "NVIDIA Container CLI",
+        "nvidia-ctk-installer" => "NVIDIA Container Toolkit Installer",
+        "nvidia-docker" => "NVIDIA Docker",
+        _ => "NVIDIA Container Toolkit CLI",
+    }
+}
+
+/// What gets the user further today.
+fn next(name: &str) -> &'static str {
+    match name {
+        "nvidia-container-runtime-hook" | "nvidia-container-toolkit" | "nvidia-docker" => {
+            "Start the container with --runtime=nvidia and NVIDIA_VISIBLE_DEVICES instead; modes auto and jit-cdi need \
+             no prestart hook"
+        }
+        "nvidia-container-cli" => "`corten inventory` lists what this machine has",
+        _ => "`corten --help` lists what this version can do",
+    }
+}

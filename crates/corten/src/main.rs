@@ -1,0 +1,17 @@
+//! One executable, all programs: the name it is called by says which one it is.
+#![forbid(unsafe_code)]
+
+mod cdi_hook;
+mod codes;
+mod command;
+mod fault;
+mod later;
+mod programs;
+mod runtime;
+mod version;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    programs::run(std::env::args_os().collect())
+}
