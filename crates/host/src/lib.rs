@@ -3,13 +3,33 @@
 #![forbid(unsafe_code)]
 
 mod capability;
+mod catalogue;
+mod discover;
+mod driver;
+pub mod elf;
+mod error;
 mod facts;
+mod fingerprint;
+mod folder;
+mod inside;
 mod inventory;
 pub mod ldcache;
+mod machine;
+mod nodes;
+mod platform;
+mod procfs;
+mod roots;
+#[cfg(test)]
+mod sample;
+mod version;
 
 pub use capability::{Capabilities, Capability};
+pub use discover::discover;
+pub use error::HostError;
 pub use facts::{GpuFacts, MigFacts, NvmlFacts};
+pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, NVML_SONAME, locate_nvml};
 pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,
     Node, Platform, SharedNodes,
 };
+pub use roots::{Roots, Wanted};

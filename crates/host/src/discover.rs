@@ -1,0 +1,34 @@
+//! Looks at a machine and says what is there.
+
+use crate::{
+    HostError, Inventory, Platform, Roots, Wanted, driver,
+    inside::Inside,
+    machine::Kernel,
+    nodes::{self, Nodes, SharedWanted},
+    platform,
+};
+
+/// Describes the machine at `roots`, as far as `wanted` asks for it. Parts that the machine lacks are empty; why, where
+/// that may surprise, is in [`Inventory::remarks`]. Nothing is changed, loaded or run. [`Inventory::nvml`] is left
+/// `None`: see `nvml::facts`.
+///
+/// # Errors
+/// [`HostError`] when the driver root does not exist, or a file of the kernel's exists and cannot be read.
+pub fn discover(roots: &Roots, wanted: Wanted) -> Result<Inventory, HostError> {
+    let inside =
+        Inside::open(&roots.driver).map_err(|source| HostError::Root { path: roots.driver.clone(), source })?;
+    let mut remarks = Vec::new();
+    let kernel = Kernel::read(roots, &mut remarks)?;
+    let platform = platform::detect(&kernel, &inside);
+    let mut nodes = Nodes::new(&kernel, &mut remarks);
+    let gpus = if wanted.gpus { nodes::gpus(&mut nodes, wanted.drm) } else { Vec::new() };
+    let shared = nodes::shared(&mut nodes, SharedWanted { control: wanted.gpus, extras: wanted.extras });
+    let driver = match platform {
+        // Their libraries come by other rules: CSV files, and the store of the Windows driver.
+        Platform::Tegra | Platform::Wsl => None,
+        _ if !wanted.driver => None,
+        _ => driver::find(roots, &inside, wanted, kernel.version.as_deref(), &mut remarks)?,
+    };
+    let modify_device_files = kernel.params.modify;
+    Ok(Inventory { platform, driver, gpus, nodes: shared, modify_device_files, nvml: None, remarks })
+}

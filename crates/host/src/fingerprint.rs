@@ -1,0 +1,160 @@
+//! What makes this machine the same machine as before: facts that NVML gave are believed as long as this has not
+//! changed. And where NVML's library lies.
+
+use crate::{HostError, Roots, driver, elf, inside::Inside, machine::Kernel, machine::optional, nodes};
+use oci::HostPath;
+use rustix::fs::{AtFlags, CWD, FileType, statat};
+use serde::{Deserialize, Serialize};
+
+/// The name that programs load NVML by.
+pub const NVML_SONAME: &str = "libnvidia-ml.so.1";
+
+/// The identity of a machine's GPUs and driver. Two that are equal have the same answers from NVML.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// Version of the loaded kernel module.
+    pub kernel_version: Option<String>,
+    /// GPUs in the order of their bus ids.
+    pub gpus: Vec<GpuFingerprint>,
+    /// NVML's library.
+    pub nvml: Option<FileIdentity>,
+}
+
+/// The identity of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuFingerprint {
+    /// `0000:07:00.0`.
+    pub bus_id: String,
+    /// `GPU-…`.
+    pub uuid: String,
+    /// `N` of `/dev/nvidiaN`.
+    pub minor: u32,
+    /// Its MIG devices: GPU instance and compute instance of each.
+    pub mig: Vec<(u32, u32)>,
+}
+
+/// The identity of a file: changes whenever it is replaced or rewritten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Its real path.
+    pub path: HostPath,
+    /// Device of its file system.
+    pub dev: u64,
+    /// Its inode.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Last modification, in nanoseconds since 1970.
+    pub modified_ns: i128,
+}
+
+impl Fingerprint {
+    /// The identity of this machine now. Costs a few dozen calls of the kernel, and no library is read.
+    ///
+    /// # Errors
+    /// [`HostError`] where a file that exists cannot be read, or the driver root does not exist.
+    pub fn take(roots: &Roots) -> Result<Fingerprint, HostError> {
+        let inside =
+            Inside::open(&roots.driver).map_err(|source| HostError::Root { path: roots.driver.clone(), source })?;
+        let kernel = Kernel::read(roots, &mut Vec::new())?;
+        Fingerprint::of(&kernel, &inside)
+    }
+
+    pub(crate) fn of(kernel: &Kernel, inside: &Inside) -> Result<Fingerprint, HostError> {
+        let roots = kernel.roots;
+        let boot_id = optional(&roots.proc.join("sys/kernel/random/boot_id"))?.unwrap_or_default();
+        let gpus = kernel.gpus.iter().map(|gpu| GpuFingerprint {
+            bus_id: gpu.bus_id.clone(),
+            uuid: gpu.uuid.clone(),
+            minor: gpu.minor,
+            mig: nodes::instances(roots, gpu.minor),
+        });
+        Ok(Fingerprint {
+            boot_id: boot_id.trim().to_owned(),
+            kernel_version: kernel.version.clone(),
+            gpus: gpus.collect(),
+            nvml: locate_nvml_in(roots, inside).and_then(FileIdentity::of),
+        })
+    }
+}
+
+impl FileIdentity {
+    fn of(path: HostPath) -> Option<FileIdentity> {
+        let stat = statat(CWD, path.as_path(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let modified_ns = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+        // Negative only where a file system reports nonsense; then any number will do.
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        Some(FileIdentity { path, dev: stat.st_dev, ino: stat.st_ino, size, modified_ns })
+    }
+}
+
+/// The real file of `libnvidia-ml.so.1` in the driver root, for this machine's word size. `None` if there is none.
+pub fn locate_nvml(roots: &Roots) -> Option<HostPath> {
+    locate_nvml_in(roots, &Inside::open(&roots.driver).ok()?)
+}
+
+pub(crate) fn locate_nvml_in(roots: &Roots, inside: &Inside) -> Option<HostPath> {
+    let native = |path: &HostPath| elf::read(path.as_path()).is_ok_and(|elf| elf.machine == roots.machine);
+    let in_folder = |inside: &Inside, folder: &str| {
+        inside.find_kind(&format!("{folder}/{NVML_SONAME}"), FileType::RegularFile).filter(native)
+    };
+    if roots.library_search.is_empty() {
+        return driver::standard_places(roots.machine).iter().find_map(|folder| in_folder(inside, folder)).or_else(
+            || {
+                driver::cached_places(roots, inside, &mut Vec::new())
+                    .iter()
+                    .find_map(|folder| in_folder(inside, folder))
+            },
+        );
+    }
+    let outside = Inside::open(&HostPath::root()).ok()?;
+    roots.library_search.iter().find_map(|folder| match folder.strip_prefix(inside.root()) {
+        Some(below) => in_folder(inside, below),
+        None => in_folder(&outside, folder.as_str()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Library, Tree};
+
+    const FOLDER: &str = "usr/lib/x86_64-linux-gnu";
+
+    #[test]
+    fn nvml_is_the_native_file_behind_the_link() {
+        let tree = Tree::new();
+        assert_eq!(locate_nvml(&tree.roots()), None);
+        tree.file("usr/lib64/libnvidia-ml.so.1", Library::named(NVML_SONAME).narrow().bytes());
+        assert_eq!(locate_nvml(&tree.roots()), None);
+        tree.library(FOLDER, "libnvidia-ml", "550.54.14");
+        assert_eq!(locate_nvml(&tree.roots()), Some(tree.root().join(FOLDER).join("libnvidia-ml.so.550.54.14")));
+    }
+
+    #[test]
+    fn changes_with_everything_that_nvml_depends_on() {
+        let tree = Tree::new();
+        tree.kernel("550.54.14", &[("0000:07:00.0", 0)]).file("proc/sys/kernel/random/boot_id", "one\n");
+        tree.library(FOLDER, "libnvidia-ml", "550.54.14");
+        let mut last = Fingerprint::take(&tree.roots()).unwrap();
+        assert_eq!(last, Fingerprint::take(&tree.roots()).unwrap());
+        let library = format!("{FOLDER}/libnvidia-ml.so.550.54.14");
+        let changes: [&dyn Fn() -> &Tree; 5] = [
+            &|| tree.file("proc/sys/kernel/random/boot_id", "two\n"),
+            &|| tree.kernel("550.90", &[]),
+            &|| tree.kernel("550.90", &[("0000:08:00.0", 1)]),
+            &|| tree.folder("proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0"),
+            &|| tree.file(&library, Library::named(NVML_SONAME).needing("x").bytes()),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            change();
+            let next = Fingerprint::take(&tree.roots()).unwrap();
+            assert_ne!(last, next, "change {number} was not noticed");
+            last = next;
+        }
+        let text = serde_json::to_string(&last).unwrap();
+        assert_eq!(serde_json::from_str::<Fingerprint>(&text).unwrap(), last);
+    }
+}

@@ -1,0 +1,75 @@
+//! One look at the kernel's accounts of itself and of the driver, from which nodes, GPUs and fingerprints are made.
+
+use crate::{
+    HostError, Roots, folder,
+    procfs::{Information, Majors, Params, bus_numbers},
+    version,
+};
+use oci::HostPath;
+use std::{fs, io};
+
+/// What the kernel says.
+pub(crate) struct Kernel<'a> {
+    pub(crate) roots: &'a Roots,
+    /// Version of the loaded module.
+    pub(crate) version: Option<String>,
+    pub(crate) majors: Majors,
+    pub(crate) params: Params,
+    /// GPUs in the order of their bus ids; excluded ones left out.
+    pub(crate) gpus: Vec<Information>,
+}
+
+impl<'a> Kernel<'a> {
+    /// Reads them.
+    pub(crate) fn read(roots: &'a Roots, remarks: &mut Vec<String>) -> Result<Self, HostError> {
+        let text = |path: &str| optional(&roots.proc.join(path));
+        Ok(Kernel {
+            roots,
+            version: loaded_version(roots)?,
+            majors: Majors::parse(&text("devices")?.unwrap_or_default()),
+            params: text("driver/nvidia/params")?.map_or_else(Params::default, |text| Params::parse(&text)),
+            gpus: gpus(&roots.proc.join("driver/nvidia/gpus"), remarks)?,
+        })
+    }
+
+    /// The driver's kernel module is loaded, as far as any sign of it goes.
+    pub(crate) fn is_loaded(&self) -> bool {
+        let major = self.majors.get("nvidia").or_else(|| self.majors.get("nvidia-frontend"));
+        self.version.is_some() || !self.gpus.is_empty() || major.is_some()
+    }
+}
+
+/// The loaded module's version.
+pub(crate) fn loaded_version(roots: &Roots) -> Result<Option<String>, HostError> {
+    if let Some(text) = optional(&roots.proc.join("driver/nvidia/version"))? {
+        return Ok(version::of_kernel(&text).map(str::to_owned));
+    }
+    let text = optional(&roots.sys.join("module/nvidia/version"))?;
+    Ok(text.map(|text| text.trim().to_owned()).filter(|text| version::is_driver(text)))
+}
+
+fn gpus(folder: &HostPath, remarks: &mut Vec<String>) -> Result<Vec<Information>, HostError> {
+    let mut gpus = Vec::new();
+    for name in folder::names(folder, |_| true) {
+        let path = folder.join(&name).join("information");
+        let Some(text) = optional(&path)? else { continue };
+        match Information::parse(&name, &text) {
+            None => remarks.push(format!("{path} names no bus id or device minor; that GPU is left out.")),
+            Some(gpu) if gpu.excluded => {
+                remarks.push(format!("GPU {} is excluded from use on this machine.", gpu.bus_id))
+            }
+            Some(gpu) => gpus.push(gpu),
+        }
+    }
+    gpus.sort_by_cached_key(|gpu| bus_numbers(&gpu.bus_id));
+    Ok(gpus)
+}
+
+/// The text of a small file of the kernel's; `None` if there is no such file. Bytes that are not UTF-8 are replaced.
+pub(crate) fn optional(path: &HostPath) -> Result<Option<String>, HostError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(HostError::Read { path: path.clone(), source }),
+    }
+}

@@ -1,0 +1,103 @@
+//! Nodes that no single GPU owns: control nodes, and those of features that a container asks for by name.
+
+use super::{Access, Nodes, mig::capability};
+use crate::{ImexChannel, Node, SharedNodes, machine::optional, procfs::module_loaded};
+use oci::HostPath;
+
+/// Highest IMEX channel number.
+const LAST_CHANNEL: u32 = (1 << 20) - 1;
+
+/// Which of them are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedWanted {
+    pub(crate) control: bool,
+    pub(crate) extras: bool,
+}
+
+/// The wanted nodes.
+pub(crate) fn shared(nodes: &mut Nodes, wanted: SharedWanted) -> SharedNodes {
+    let mut shared = SharedNodes::default();
+    if wanted.control {
+        control(nodes, &mut shared);
+    }
+    if wanted.extras {
+        extras(nodes, &mut shared);
+    }
+    shared
+}
+
+fn control(nodes: &mut Nodes, shared: &mut SharedNodes) {
+    let access = Access::from(nodes.kernel.params);
+    let nvidia = nodes.kernel.majors.nvidia();
+    if nodes.kernel.is_loaded() || nodes.on_disk("nvidiactl").is_some() {
+        shared.ctl = Some(nodes.node("nvidiactl", (nvidia, 255), access));
+    }
+    if modeset_loaded(nodes) || nodes.on_disk("nvidia-modeset").is_some() {
+        shared.modeset = Some(nodes.node("nvidia-modeset", (nvidia, 254), access));
+    }
+    shared.uvm = uvm(nodes, "nvidia-uvm", 0);
+    shared.uvm_tools = uvm(nodes, "nvidia-uvm-tools", 1);
+    shared.mig_config = capability(nodes, "mig/config", "config");
+    shared.mig_monitor = capability(nodes, "mig/monitor", "monitor");
+}
+
+fn modeset_loaded(nodes: &Nodes) -> bool {
+    nodes.kernel.majors.get("nvidia-modeset").is_some()
+        || optional(&nodes.kernel.roots.proc.join("modules"))
+            .is_ok_and(|text| text.is_some_and(|text| module_loaded(&text, "nvidia-modeset")))
+}
+
+/// Without the module there is no number: the node that an earlier load left behind may by now belong to anything.
+fn uvm(nodes: &mut Nodes, name: &str, minor: u32) -> Option<Node> {
+    let major = nodes.kernel.majors.get("nvidia-uvm");
+    if major.is_none() && nodes.kernel.is_loaded() && minor == 0 {
+        nodes.remarks.push("The kernel module nvidia-uvm is not loaded: CUDA programs will not find a GPU; run nvidia-modprobe -u -c 0.".into());
+    }
+    Some(nodes.node(name, (major?, minor), Access::OPEN))
+}
+
+fn extras(nodes: &mut Nodes, shared: &mut SharedNodes) {
+    shared.nvswitch = nodes_named(nodes, "", "nvidia-nvswitch", "nvidia-nvswitch");
+    shared.gds = nodes_named(nodes, "", "nvidia-fs", "nvidia-fs");
+    shared.gdrcopy = nodes.of_driver("gdrdrv", "gdrdrv").into_iter().collect();
+    shared.mofed = nodes_named(nodes, "infiniband/", "uverbs", "infiniband_verbs");
+    shared.mofed.extend(nodes.on_disk("infiniband/rdma_cm"));
+    shared.imex_major = nodes.kernel.majors.get("nvidia-caps-imex-channels");
+    shared.imex = imex(nodes, shared.imex_major);
+    if !shared.gds.is_empty() {
+        shared.gds_paths = gds_paths(&nodes.kernel.roots.driver);
+    }
+}
+
+/// Character devices of `driver` below `dev/FOLDER` whose names begin with `prefix`, in the order of their names.
+fn nodes_named(nodes: &mut Nodes, folder: &str, prefix: &str, driver: &str) -> Vec<Node> {
+    let names = nodes.names(folder, |name| name.starts_with(prefix));
+    names.iter().filter_map(|name| nodes.of_driver(&format!("{folder}{name}"), driver)).collect()
+}
+
+fn imex(nodes: &mut Nodes, major: Option<u32>) -> Vec<ImexChannel> {
+    const FOLDER: &str = "nvidia-caps-imex-channels";
+    let number = |name: &str| name.strip_prefix("channel")?.parse().ok().filter(|number| *number <= LAST_CHANNEL);
+    let names = nodes.names(FOLDER, |name| number(name).is_some());
+    let mut channels: Vec<_> = names
+        .iter()
+        .filter_map(|name| {
+            let number = number(name)?;
+            let name = format!("{FOLDER}/{name}");
+            let node = match major {
+                Some(major) => Some(nodes.node(&name, (major, number), Access::OPEN)).filter(|node| node.exists),
+                None => nodes.on_disk(&name),
+            };
+            Some(ImexChannel { number, node: node? })
+        })
+        .collect();
+    channels.sort_by_key(|channel| channel.number);
+    channels
+}
+
+/// What GPUDirect Storage needs beside its nodes.
+fn gds_paths(driver: &HostPath) -> Vec<HostPath> {
+    let (folder, file) = (driver.join("run/udev"), driver.join("etc/cufile.json"));
+    let found = [folder.as_path().is_dir().then_some(folder), file.as_path().is_file().then_some(file)];
+    found.into_iter().flatten().collect()
+}
