@@ -9,7 +9,7 @@
 mod edit;
 mod read;
 
-use crate::tree::{Arena, Container, Members, Node, Shape, Span};
+use crate::tree::{Arena, Container, Members, Node, Span};
 use std::{borrow::Cow, fmt};
 
 /// A `config.json`, or any JSON object to be edited with care.
@@ -117,14 +117,7 @@ impl Document {
                 }
             }
         }
-        Ok(match node {
-            Node::Closed(span) => Some(self.arena.text(*span)).filter(|text| *text != "null").map(Cow::Borrowed),
-            Node::Open(container) => {
-                let mut text = String::new();
-                container.write(&self.arena, &mut text);
-                Some(Cow::Owned(text))
-            }
-        })
+        Ok(Some(node.text(&self.arena)).filter(|text| text != "null"))
     }
 }
 

@@ -3,11 +3,17 @@
 //! Also home of [`HostPath`] and [`ContainerPath`], because every crate speaks of paths and this one depends on none.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod document;
 mod path;
+mod replace;
 mod spec;
+mod state;
 mod tree;
 
+pub use bundle::{Bundle, BundleError, CONFIG_LIMIT};
 pub use document::{Document, DocumentError};
 pub use path::{ContainerPath, HostPath, NotAbsolute};
+pub use replace::{ReplaceError, create_or_replace_file, replace_file};
 pub use spec::{Device, DeviceRule, Hook, HookPoint, IdMapping, IdMappings, Mount, Namespace, Root, User};
+pub use state::{STATE_LIMIT, State, StateError};

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// The text of a document, followed by all text that edits added.
 #[derive(Clone, Debug)]
@@ -59,6 +59,18 @@ impl Node {
         }
     }
 
+    /// The text of this value.
+    pub(crate) fn text<'a>(&self, arena: &'a Arena) -> Cow<'a, str> {
+        match self {
+            Node::Closed(span) => Cow::Borrowed(arena.text(*span)),
+            Node::Open(container) => {
+                let mut text = String::new();
+                container.write(arena, &mut text);
+                Cow::Owned(text)
+            }
+        }
+    }
+
     pub(crate) fn write(&self, arena: &Arena, out: &mut String) {
         match self {
             Node::Closed(span) => out.push_str(arena.text(*span)),
@@ -83,6 +95,14 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
+    /// The text of an empty one.
+    pub(crate) fn empty(self) -> &'static str {
+        match self {
+            Shape::Object => "{}",
+            Shape::Array => "[]",
+        }
+    }
+
     fn brackets(self) -> (char, char) {
         match self {
             Shape::Object => ('{', '}'),
@@ -173,12 +193,13 @@ impl Container {
         self.entries.len()
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = &Node> {
-        self.entries.iter().map(|entry| &entry.value)
+    /// The entry at `index`, which must be less than [`Container::len`], here and below.
+    pub(crate) fn value(&self, index: usize) -> &Node {
+        &self.entries[index].value
     }
 
-    pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut Node> {
-        self.entries.get_mut(index).map(|entry| &mut entry.value)
+    pub(crate) fn value_mut(&mut self, index: usize) -> &mut Node {
+        &mut self.entries[index].value
     }
 
     /// Where the member of that name stands, by the rule of [`choose`].
@@ -191,9 +212,7 @@ impl Container {
     }
 
     pub(crate) fn replace(&mut self, arena: &mut Arena, index: usize, value: &str) {
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.value = Node::Closed(arena.add(value));
-        }
+        self.entries[index].value = Node::Closed(arena.add(value));
     }
 
     /// Adds a member (or, with an empty name, an item) at the end, spaced as the one before it is.
