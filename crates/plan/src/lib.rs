@@ -7,7 +7,12 @@
 pub mod config;
 mod edits;
 mod layout;
+pub mod mode;
+pub mod request;
+pub mod requirement;
 
 pub use config::Config;
 pub use edits::{Because, Edits, Link, LoaderEntry, Reason, RootWork, SpecEdits};
 pub use layout::{Layout, Loader};
+pub use mode::Mode;
+pub use request::Request;
