@@ -163,6 +163,14 @@ pub fn read(path: &Path) -> Result<Elf, ElfError> {
     read_from(&File::from(file))
 }
 
+/// Reads a library that is open already.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_file(file: &File) -> Result<Elf, ElfError> {
+    read_from(file)
+}
+
 /// Reads a library that lies in memory.
 ///
 /// # Errors

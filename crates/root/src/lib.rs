@@ -1,2 +1,29 @@
-//! Acts in a container root, through one descriptor and never by joined paths.
+//! Acts in a container's root, from outside and through one descriptor.
+//!
+//! The root's content is an enemy's: links that point to the host, FIFOs, endless files. So [`ContainerRoot`] is the
+//! only way in. It resolves every path inside the root (`openat2` with `RESOLVE_IN_ROOT`, or a walk of our own on kernels
+//! without it), opens nothing but regular files, and reads nothing without a bound. Nothing of the image is executed.
+//!
+//! - [`ContainerRoot::survey`] finds out which distribution's layout the container has.
+//! - [`ContainerRoot::apply`] makes the links, the loader cache and the application profile that `plan` asked for:
+//!   in place, as the container's root user, again and again with the same result; or, if a step fails, not at all.
+//! - [`params`] is what the one hook does inside the container's mount namespace, [`privileges`] what it does first.
 #![deny(unsafe_op_in_unsafe_fn)]
+
+mod apply;
+mod container;
+mod error;
+mod folders;
+mod loader;
+mod mount;
+pub mod params;
+mod place;
+pub mod privileges;
+mod profile;
+mod resolve;
+mod survey;
+
+pub use apply::{Done, Step};
+pub use container::{ContainerRoot, Owner};
+pub use error::RootError;
+pub use resolve::Resolver;

@@ -1,0 +1,124 @@
+//! Carries out `plan::RootWork`: first looks what is missing, then makes just that.
+
+use crate::{ContainerRoot, RootError, folders::Folders, loader, place::Placer, profile};
+use oci::ContainerPath;
+use plan::{Layout, Link, RootWork};
+use rustix::{
+    fs::{AtFlags, FileType, readlinkat, statat},
+    io::Errno,
+};
+use std::collections::HashSet;
+
+/// One thing that a root lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A symbolic link.
+    Link(Link),
+    /// A whole file.
+    File {
+        /// Where.
+        path: ContainerPath,
+        /// All of it.
+        content: Vec<u8>,
+        /// Permission bits.
+        mode: u32,
+        /// Permission bits of folders that are missing on the way.
+        folder_mode: u32,
+    },
+}
+
+impl Step {
+    /// Where the thing goes.
+    pub fn path(&self) -> &ContainerPath {
+        match self {
+            Step::Link(link) => &link.at,
+            Step::File { path, .. } => path,
+        }
+    }
+}
+
+/// What [`ContainerRoot::apply`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What was made or replaced. Empty when everything was right already.
+    pub changed: Vec<ContainerPath>,
+    /// What could not be made because the root is read-only: mount these instead.
+    pub needed: Vec<Step>,
+    /// Odd things in the image that were passed over, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+impl ContainerRoot {
+    /// Makes everything that `work` asks for and the root lacks. Doing it again changes nothing. In a read-only root
+    /// nothing is made, and [`Done::needed`] says what is missing.
+    ///
+    /// # Errors
+    /// [`RootError`]; whatever this call had changed until then is undone.
+    pub fn apply(&self, work: &RootWork, layout: &Layout) -> Result<Done, RootError> {
+        let mut done = Done::default();
+        let steps = self.missing(work, layout, &mut done.remarks)?;
+        if layout.read_only {
+            done.needed = steps;
+            return Ok(done);
+        }
+        self.make(&steps)?;
+        done.changed = steps.into_iter().map(|step| step.path().clone()).collect();
+        Ok(done)
+    }
+
+    /// What the root lacks. Only reads.
+    fn missing(&self, work: &RootWork, layout: &Layout, remarks: &mut Vec<String>) -> Result<Vec<Step>, RootError> {
+        let mut steps = Vec::new();
+        let mut folders = Folders::new(self);
+        let mut seen = HashSet::new();
+        for link in work.links.iter().map(|entry| &entry.what) {
+            if seen.insert(&link.at) && !has_link(&mut folders, link)? {
+                steps.push(Step::Link(link.clone()));
+            }
+        }
+        steps.extend(loader::missing(self, &work.libraries, layout, remarks)?);
+        if let Some(minors) = &work.application_profile {
+            steps.extend(profile::missing(self, minors.what)?);
+        }
+        Ok(steps)
+    }
+
+    fn make(&self, steps: &[Step]) -> Result<(), RootError> {
+        let mut placer = Placer::new(self);
+        for step in steps {
+            let result = match step {
+                Step::Link(link) => placer.link(&link.at, &link.target),
+                Step::File { path, content, mode, folder_mode } => placer.file(path, content, *mode, *folder_mode),
+            };
+            if let Err(error) = result {
+                placer.undo();
+                return Err(error);
+            }
+        }
+        placer.commit();
+        Ok(())
+    }
+}
+
+/// The link exists and says the same.
+fn has_link(folders: &mut Folders, link: &Link) -> Result<bool, RootError> {
+    let parent = link.at.parent();
+    let folder = match folders.open(&parent) {
+        Err(Errno::NOENT) => return Ok(false),
+        result => result.map_err(RootError::failed("open", &parent))?,
+    };
+    let name = link.at.file_name();
+    match readlinkat(&folder, name, Vec::with_capacity(256)) {
+        Ok(target) => Ok(target.as_bytes() == link.target.as_bytes()),
+        Err(Errno::NOENT) => Ok(false),
+        Err(Errno::INVAL) => {
+            let status =
+                statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(RootError::failed("look at", &link.at))?;
+            match FileType::from_raw_mode(status.st_mode) {
+                FileType::Directory => Err(RootError::Directory(link.at.clone())),
+                _ => Ok(false),
+            }
+        }
+        Err(error) => Err(RootError::failed("read the link", &link.at)(error)),
+    }
+}

@@ -1,0 +1,191 @@
+//! A container's root directory, and reading in it.
+
+use crate::{Resolver, RootError, resolve::Last};
+use oci::{ContainerPath, HostPath};
+use rustix::{
+    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat, stat},
+    io::Errno,
+};
+use std::{fs::File, io::Read};
+
+/// The root directory of a container, seen from this machine.
+#[derive(Debug)]
+pub struct ContainerRoot {
+    fd: OwnedFd,
+    owner: Owner,
+    resolver: Resolver,
+}
+
+/// Who owns what is created: the container's root user, in this machine's numbers (so for a container whose users are
+/// remapped, the first host id of its map).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User on this machine.
+    pub uid: u32,
+    /// Group on this machine.
+    pub gid: u32,
+}
+
+impl ContainerRoot {
+    /// Opens the root. Everything created in it will belong to `owner`.
+    ///
+    /// # Errors
+    /// [`RootError::Open`] if it is not a directory, [`RootError::HostRoot`] if it is this machine's `/`, under
+    /// whatever name.
+    pub fn open(path: &HostPath, owner: Owner) -> Result<ContainerRoot, RootError> {
+        let failed = |source| RootError::Open { path: path.clone(), source };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = open(path.as_path(), flags, Mode::empty()).map_err(failed)?;
+        if same_file(&fstat(&fd).map_err(failed)?, &stat("/").map_err(failed)?) {
+            return Err(RootError::HostRoot(path.clone()));
+        }
+        let resolver = Resolver::choose(fd.as_fd());
+        Ok(ContainerRoot { fd, owner, resolver })
+    }
+
+    /// The same root with paths resolved in that way, for tests and for kernels whose `openat2` is known bad.
+    pub fn with_resolver(self, resolver: Resolver) -> ContainerRoot {
+        ContainerRoot { resolver, ..self }
+    }
+
+    /// Who owns what is created.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// A regular file's content, at most `limit` bytes. Links are followed inside the root.
+    ///
+    /// # Errors
+    /// [`RootError::NotRegular`], [`RootError::TooLarge`], or [`RootError::Failed`] with what the kernel says.
+    pub fn read(&self, path: &ContainerPath, limit: usize) -> Result<Vec<u8>, RootError> {
+        let found = self.find(path, Last::Follow).map_err(RootError::failed("open", path))?;
+        let file = open_regular(found, path)?;
+        let mut content = Vec::new();
+        let mut bounded = (&file).take(limit as u64 + 1);
+        bounded.read_to_end(&mut content).map_err(|error| RootError::Failed {
+            action: "read",
+            path: path.clone(),
+            source: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })?;
+        if content.len() > limit {
+            return Err(RootError::TooLarge { path: path.clone(), limit });
+        }
+        Ok(content)
+    }
+
+    /// As [`ContainerRoot::read`], for a file that may be absent.
+    pub(crate) fn read_if_any(&self, path: &ContainerPath, limit: usize) -> Result<Option<Vec<u8>>, RootError> {
+        match self.read(path, limit) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Something is there, links followed.
+    pub(crate) fn exists(&self, path: &ContainerPath) -> bool {
+        self.find(path, Last::Follow).is_ok()
+    }
+
+    /// A descriptor (`O_PATH`) for what lies at `path`.
+    pub(crate) fn find(&self, path: &ContainerPath, last: Last) -> Result<OwnedFd, Errno> {
+        let relative = path.as_str().trim_start_matches('/');
+        self.resolver.open(self.fd.as_fd(), if relative.is_empty() { "." } else { relative }, last)
+    }
+
+    /// Names in the folder, sorted; at most `limit` of them.
+    pub(crate) fn list(&self, folder: BorrowedFd, limit: usize) -> Result<Vec<(String, FileType)>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let readable = openat(folder, ".", flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in Dir::new(readable)? {
+            let entry = entry?;
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push((name.to_owned(), entry.file_type())),
+            }
+            if names.len() >= limit {
+                break;
+            }
+        }
+        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(names)
+    }
+}
+
+/// Opens for reading what an `O_PATH` descriptor found, if it is a regular file. Only then: opening a FIFO could block,
+/// opening a device could do anything.
+pub(crate) fn open_regular(found: OwnedFd, path: &ContainerPath) -> Result<File, RootError> {
+    let failed = || RootError::failed("open", path);
+    let status = fstat(&found).map_err(failed())?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+        return Err(RootError::NotRegular(path.clone()));
+    }
+    // The one way to turn such a descriptor into a readable one without looking the name up again.
+    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(failed())?))
+}
+
+/// The same inode of the same file system.
+pub(crate) fn same_file(a: &Stat, b: &Stat) -> bool {
+    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    pub(crate) fn me() -> Owner {
+        Owner { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+    }
+
+    fn root_at(path: &std::path::Path) -> Result<ContainerRoot, RootError> {
+        ContainerRoot::open(&HostPath::new(path.to_str().unwrap()).unwrap(), me())
+    }
+
+    #[test]
+    fn refuses_what_is_no_containers_root() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("/", folder.path().join("slash")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        for (name, want) in [
+            ("slash", "is this machine's own root, not a container's"),
+            ("file", "Not a directory (os error 20)"),
+            ("nothing", "No such file or directory (os error 2)"),
+        ] {
+            let error = root_at(&folder.path().join(name)).unwrap_err().to_string();
+            assert!(error.ends_with(want), "{error}");
+        }
+        assert!(matches!(root_at("/".as_ref()), Err(RootError::HostRoot(_))));
+    }
+
+    #[test]
+    fn reads_only_what_is_regular_and_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("small"), "content").unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        symlink("/small", path("link")).unwrap();
+        symlink("/etc/hostname", path("hosts")).unwrap();
+        fs::File::create(path("sparse")).unwrap().set_len(10 << 30).unwrap();
+        rustix::fs::mknodat(CWD, path("fifo"), FileType::Fifo, 0o644.into(), 0).unwrap();
+        rustix::fs::mknodat(CWD, path("zero"), FileType::CharacterDevice, 0o644.into(), rustix::fs::makedev(1, 5))
+            .expect("these tests make device nodes: run them as root");
+
+        let kernel = root_at(folder.path()).unwrap();
+        let walk = root_at(folder.path()).unwrap().with_resolver(Resolver::Walk);
+        for root in [kernel, walk] {
+            let read = |name: &str| root.read(&ContainerPath::new(name).unwrap(), 100);
+            assert_eq!(read("/small").unwrap(), b"content");
+            assert_eq!(read("/link").unwrap(), b"content");
+            assert!(read("/hosts").unwrap_err().is_absent());
+            assert!(matches!(read("/sparse"), Err(RootError::TooLarge { limit: 100, .. })));
+            for odd in ["/directory", "/fifo", "/zero"] {
+                assert!(matches!(read(odd), Err(RootError::NotRegular(_))), "{odd}");
+            }
+        }
+    }
+}

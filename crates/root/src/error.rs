@@ -1,0 +1,61 @@
+//! Why something in a container's root could not be done.
+
+use oci::{ContainerPath, HostPath};
+use rustix::io::Errno;
+
+/// A failure in a container's root. [`crate::ContainerRoot::apply`] leaves the root as it was when it returns one.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The root itself cannot be opened.
+    #[error("cannot open the container's root {path}: {source}")]
+    Open {
+        /// The root.
+        path: HostPath,
+        /// Why.
+        source: Errno,
+    },
+    /// A "container root" that is this machine's own root: whoever asks for that has lost a variable.
+    #[error("{0} is this machine's own root, not a container's")]
+    HostRoot(HostPath),
+    /// A system call failed.
+    #[error("cannot {action} {path} in the container: {source}")]
+    Failed {
+        /// `read`, `create`, `list` …
+        action: &'static str,
+        /// On what.
+        path: ContainerPath,
+        /// Why.
+        source: Errno,
+    },
+    /// A FIFO, device, socket or directory lies where a file should.
+    #[error("{0} in the container is not a regular file")]
+    NotRegular(ContainerPath),
+    /// The file is longer than anything that belongs there.
+    #[error("{path} in the container is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: ContainerPath,
+        /// Bytes.
+        limit: usize,
+    },
+    /// The image has a directory of that name; replacing it could delete data.
+    #[error(
+        "{0} in the container is a directory, where a file or link of the driver belongs; remove it from the image"
+    )]
+    Directory(ContainerPath),
+    /// Another process keeps changing the same name.
+    #[error("{0} in the container is being changed by another process")]
+    Contended(ContainerPath),
+}
+
+impl RootError {
+    /// For `map_err`: `action` on `path` failed.
+    pub(crate) fn failed(action: &'static str, path: &ContainerPath) -> impl FnOnce(Errno) -> RootError {
+        move |source| RootError::Failed { action, path: path.clone(), source }
+    }
+
+    /// The file, or a folder on its way, does not exist.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, RootError::Failed { source: Errno::NOENT | Errno::NOTDIR, .. })
+    }
+}

@@ -1,0 +1,40 @@
+//! Folders of a container's root that were opened once and are used for many links.
+
+use crate::{ContainerRoot, resolve::Last};
+use oci::ContainerPath;
+use rustix::{
+    fd::OwnedFd,
+    fs::{FileType, fstat},
+    io::Errno,
+};
+use std::{collections::HashMap, rc::Rc};
+
+/// Opens each folder once. Some forty links lie in two or three folders.
+pub(crate) struct Folders<'a> {
+    pub(crate) root: &'a ContainerRoot,
+    known: HashMap<ContainerPath, Rc<OwnedFd>>,
+}
+
+impl<'a> Folders<'a> {
+    pub(crate) fn new(root: &'a ContainerRoot) -> Self {
+        Folders { root, known: HashMap::new() }
+    }
+
+    /// The folder at `path`, links on the way followed inside the root.
+    pub(crate) fn open(&mut self, path: &ContainerPath) -> Result<Rc<OwnedFd>, Errno> {
+        if let Some(folder) = self.known.get(path) {
+            return Ok(folder.clone());
+        }
+        let folder = self.root.find(path, Last::Follow)?;
+        if FileType::from_raw_mode(fstat(&folder)?.st_mode) != FileType::Directory {
+            return Err(Errno::NOTDIR);
+        }
+        Ok(self.remember(path, folder))
+    }
+
+    pub(crate) fn remember(&mut self, path: &ContainerPath, folder: OwnedFd) -> Rc<OwnedFd> {
+        let folder = Rc::new(folder);
+        self.known.insert(path.clone(), folder.clone());
+        folder
+    }
+}

@@ -1,0 +1,73 @@
+//! Makes the container's loader find our libraries.
+
+mod collect;
+mod conf;
+mod glob;
+mod musl;
+
+use crate::{ContainerRoot, RootError, Step};
+use host::ldcache::{self, Cache, Entry};
+use oci::ContainerPath;
+use plan::{Because, Layout, Loader, LoaderEntry};
+
+/// The loader's file as it should be, if it is not.
+pub(crate) fn missing(
+    root: &ContainerRoot,
+    libraries: &[Because<LoaderEntry>],
+    layout: &Layout,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Step>, RootError> {
+    match (libraries, layout.loader) {
+        ([], _) => Ok(None),
+        (_, Loader::Musl) => musl::missing(root, libraries, remarks),
+        (_, Loader::Glibc | Loader::Unknown) => glibc(root, libraries, layout, remarks),
+    }
+}
+
+/// Existing entries and their order stay; ours come first among those of their name ([`Cache::put_first`] has the
+/// rule). A container without a cache gets the one that ldconfig would make, with ours.
+fn glibc(
+    root: &ContainerRoot,
+    libraries: &[Because<LoaderEntry>],
+    layout: &Layout,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Step>, RootError> {
+    let path = ContainerPath::root().join(ldcache::PATH);
+    let existing = existing(root, &path, remarks)?;
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
+    cache.put_first(entries(libraries));
+    if existing.is_some_and(|existing| existing == cache) {
+        return Ok(None);
+    }
+    Ok(Some(Step::File { path, content: ldcache::write(&cache), mode: 0o644, folder_mode: 0o755 }))
+}
+
+/// The container's cache; none if it is not one, which also a loader would pass over.
+fn existing(root: &ContainerRoot, path: &ContainerPath, remarks: &mut Vec<String>) -> Result<Option<Cache>, RootError> {
+    let content = match root.read_if_any(path, ldcache::MAX_FILE) {
+        Ok(None) => return Ok(None),
+        Ok(Some(content)) => content,
+        Err(error @ (RootError::NotRegular(_) | RootError::TooLarge { .. })) => {
+            remarks.push(format!("{error}; a new loader cache takes its place"));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    match ldcache::parse(&content) {
+        Ok(cache) => Ok(Some(cache)),
+        Err(error) => {
+            remarks.push(format!("{path} in the container is unusable: {error}; a new one takes its place"));
+            Ok(None)
+        }
+    }
+}
+
+fn entries(libraries: &[Because<LoaderEntry>]) -> Vec<Entry> {
+    libraries
+        .iter()
+        .filter_map(|library| {
+            let LoaderEntry { soname, path, class } = &library.what;
+            Some(Entry::new(ldcache::flags(*class)?, soname, path.as_str()))
+        })
+        .collect()
+}

@@ -1,0 +1,219 @@
+//! Puts links and files into the root: each whole or not at all, and all of them or none.
+
+use crate::{ContainerRoot, Owner, RootError, folders::Folders};
+use oci::ContainerPath;
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{
+        AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid, chownat, fchmod, fchown, fstat, mkdirat, openat,
+        renameat, renameat_with, statat, symlinkat, unlinkat,
+    },
+    io::Errno,
+};
+use std::{fs::File, io::Write, rc::Rc};
+
+/// Times that a name is tried again when another process takes our spare name away.
+const ATTEMPTS: u32 = 8;
+
+/// Puts things into a root and remembers how to take them back.
+pub(crate) struct Placer<'a> {
+    folders: Folders<'a>,
+    journal: Vec<Change>,
+}
+
+/// One change, and what undoes it. Held by descriptor, so that undoing cannot lead elsewhere either.
+enum Change {
+    /// A new folder.
+    Folder(Rc<OwnedFd>, String),
+    /// A new link or file.
+    New(Rc<OwnedFd>, String),
+    /// Something was replaced; it waits under the spare name.
+    Replaced(Rc<OwnedFd>, String),
+}
+
+impl<'a> Placer<'a> {
+    pub(crate) fn new(root: &'a ContainerRoot) -> Self {
+        Placer { folders: Folders::new(root), journal: Vec::new() }
+    }
+
+    /// A symbolic link; what was there is replaced, a directory is an error.
+    pub(crate) fn link(&mut self, at: &ContainerPath, target: &str) -> Result<(), RootError> {
+        let owner = self.folders.root.owner();
+        let folder = self.folder(&at.parent(), 0o755)?;
+        match make_link(&folder, at.file_name(), target, owner) {
+            Ok(_) => {
+                self.journal.push(Change::New(folder, at.file_name().to_owned()));
+                Ok(())
+            }
+            Err(Errno::EXIST) => self.replace(folder, at, |folder, name| make_link(folder, name, target, owner)),
+            Err(error) => Err(RootError::failed("create", at)(error)),
+        }
+    }
+
+    /// A regular file, never seen half-written; missing folders are made with `folder_mode`.
+    pub(crate) fn file(
+        &mut self,
+        at: &ContainerPath,
+        content: &[u8],
+        mode: u32,
+        folder_mode: u32,
+    ) -> Result<(), RootError> {
+        let owner = self.folders.root.owner();
+        let folder = self.folder(&at.parent(), folder_mode)?;
+        self.replace(folder, at, |folder, name| make_file(folder, name, content, mode, owner))
+    }
+
+    /// Everything stays. What was replaced is removed for good.
+    pub(crate) fn commit(self) {
+        for change in self.journal {
+            if let Change::Replaced(folder, name) = change {
+                let _ = unlinkat(&folder, spare(&name), AtFlags::empty());
+            }
+        }
+    }
+
+    /// Nothing stays. A step that cannot be undone does not keep the others from it.
+    pub(crate) fn undo(self) {
+        for change in self.journal.into_iter().rev() {
+            let _ = match change {
+                Change::Folder(parent, name) => unlinkat(&parent, name, AtFlags::REMOVEDIR),
+                Change::New(folder, name) => unlinkat(&folder, name, AtFlags::empty()),
+                Change::Replaced(folder, name) => renameat(&folder, spare(&name), &folder, &name),
+            };
+        }
+    }
+
+    /// The folder at `path`, made with its parents if it is missing.
+    fn folder(&mut self, path: &ContainerPath, mode: u32) -> Result<Rc<OwnedFd>, RootError> {
+        match self.folders.open(path) {
+            Err(Errno::NOENT) if *path != ContainerPath::root() => self.make_folder(path, mode),
+            result => result.map_err(RootError::failed("open", path)),
+        }
+    }
+
+    fn make_folder(&mut self, path: &ContainerPath, mode: u32) -> Result<Rc<OwnedFd>, RootError> {
+        let failed = || RootError::failed("create the folder", path);
+        let parent = self.folder(&path.parent(), mode)?;
+        let name = path.file_name();
+        mkdirat(&parent, name, Mode::from_raw_mode(mode)).map_err(failed())?;
+        self.journal.push(Change::Folder(parent.clone(), name.to_owned()));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = openat(&parent, name, flags, Mode::empty()).map_err(failed())?;
+        give(&folder, mode, self.folders.root.owner()).map_err(failed())?;
+        Ok(self.folders.remember(path, folder))
+    }
+
+    /// Makes the thing under a spare name and moves it to its own.
+    fn replace<M>(&mut self, folder: Rc<OwnedFd>, at: &ContainerPath, make: M) -> Result<(), RootError>
+    where
+        M: Fn(&OwnedFd, &str) -> Result<u64, Errno>,
+    {
+        let name = at.file_name();
+        let spare = spare(name);
+        for _ in 0..ATTEMPTS {
+            let inode = match make(&folder, &spare) {
+                Ok(inode) => inode,
+                // Left by a process that was killed.
+                Err(Errno::EXIST) => {
+                    remove(&folder, &spare).map_err(RootError::failed("clear the way for", at))?;
+                    continue;
+                }
+                Err(error) => {
+                    let _ = remove(&folder, &spare);
+                    return Err(RootError::failed("create", at)(error));
+                }
+            };
+            match move_in(&folder, &spare, name) {
+                Ok(moved) if is(&folder, name, inode) => {
+                    self.journal.push(match moved {
+                        Moved::New => Change::New(folder, name.to_owned()),
+                        Moved::Exchanged => Change::Replaced(folder, name.to_owned()),
+                    });
+                    return Ok(());
+                }
+                // Another process that does the same took our spare name; what it put there may not be whole yet.
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(error) => {
+                    let _ = remove(&folder, &spare);
+                    return Err(match error {
+                        Errno::ISDIR => RootError::Directory(at.clone()),
+                        _ => RootError::failed("replace", at)(error),
+                    });
+                }
+            }
+        }
+        Err(RootError::Contended(at.clone()))
+    }
+}
+
+/// The name under which a thing waits beside its place: fixed, so that a killed process leaves at most this one and the
+/// next removes it.
+fn spare(name: &str) -> String {
+    format!(".{name}.corten")
+}
+
+enum Moved {
+    New,
+    /// What was there lies under the spare name now.
+    Exchanged,
+}
+
+/// Moves `spare` to `name` and keeps what was there; `EISDIR` if that is a directory.
+fn move_in(folder: &OwnedFd, spare: &str, name: &str) -> Result<Moved, Errno> {
+    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => renameat(folder, spare, folder, name).map(|()| Moved::New),
+        Err(error) => Err(error),
+        Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => Err(Errno::ISDIR),
+        Ok(_) => match renameat_with(folder, spare, folder, name, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS) => exchange_in_steps(folder, spare, name),
+            result => result,
+        }
+        .map(|()| Moved::Exchanged),
+    }
+}
+
+/// For file systems that cannot exchange two names (NFS, fuse-overlayfs): for a moment `name` is missing.
+fn exchange_in_steps(folder: &OwnedFd, spare: &str, name: &str) -> Result<(), Errno> {
+    let third = format!("{spare}-old");
+    renameat(folder, name, folder, &third)?;
+    renameat(folder, spare, folder, name)?;
+    renameat(folder, &third, folder, spare)
+}
+
+/// `name` is the inode that we made. Inode numbers are not compared for links, whose content is never partial.
+fn is(folder: &OwnedFd, name: &str, inode: u64) -> bool {
+    inode == 0 || statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|status| status.st_ino == inode)
+}
+
+fn remove(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
+    match unlinkat(folder, name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        result => result,
+    }
+}
+
+fn make_link(folder: &OwnedFd, name: &str, target: &str, owner: Owner) -> Result<u64, Errno> {
+    symlinkat(target, folder, name)?;
+    let (uid, gid) = ids(owner);
+    chownat(folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(0)
+}
+
+fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<u64, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    give(&file, mode, owner)?;
+    Ok(fstat(&file)?.st_ino)
+}
+
+/// Owner first: changing it clears bits of the mode.
+fn give(thing: impl AsFd, mode: u32, owner: Owner) -> Result<(), Errno> {
+    let (uid, gid) = ids(owner);
+    fchown(&thing, uid, gid)?;
+    fchmod(&thing, Mode::from_raw_mode(mode))
+}
+
+fn ids(owner: Owner) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+}

@@ -1,0 +1,110 @@
+//! What a hook does first: give up everything that it does not need.
+//!
+//! A hook runs as root beside a container that may be hostile. It needs one or two capabilities for a millisecond; with
+//! the others gone, a fault in the rest of it is worth little to an attacker.
+
+use rustix::{
+    io::Errno,
+    process::{DumpableBehavior, chdir, set_dumpable_behavior},
+    thread::{
+        CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+    },
+};
+
+/// A capability that a hook may keep (`capabilities(7)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Mount file systems.
+    SysAdmin,
+    /// Reach files whatever their permissions.
+    DacOverride,
+    /// Give files to the container's user.
+    Chown,
+}
+
+impl Capability {
+    fn bit(self) -> CapabilitySet {
+        match self {
+            Capability::SysAdmin => CapabilitySet::SYS_ADMIN,
+            Capability::DacOverride => CapabilitySet::DAC_OVERRIDE,
+            Capability::Chown => CapabilitySet::CHOWN,
+        }
+    }
+}
+
+/// Why privileges could not be given up. The hook must end then.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} before the hook's work: {source}")]
+pub struct Refused {
+    action: &'static str,
+    source: Errno,
+}
+
+/// The first act of a hook, before it reads anything: closes every descriptor but the three standard ones (CVE-2024-21626
+/// was one that leaked), moves to `/`, cannot be traced or dumped, can never gain privileges, and keeps no capability
+/// but those in `keep`, nor can any program that it starts.
+///
+/// Call it while the process has one thread: capabilities belong to threads.
+///
+/// # Errors
+/// [`Refused`] names the step that failed.
+pub fn enter_hook(keep: &[Capability]) -> Result<(), Refused> {
+    let step = |action, result: Result<(), Errno>| result.map_err(|source| Refused { action, source });
+    step("close inherited files", close_from(3))?;
+    step("leave the working directory", chdir("/"))?;
+    step("forbid tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    step("forbid new privileges", set_no_new_privs(true))?;
+    step("drop capabilities", keep_only(keep.iter().map(|capability| capability.bit()).collect()))
+}
+
+fn keep_only(keep: CapabilitySet) -> Result<(), Errno> {
+    clear_ambient_capability_set()?;
+    for bit in (0..64).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
+        // The first number that the kernel does not know ends the list.
+        match capability_is_in_bounding_set(bit) {
+            Err(Errno::INVAL) => break,
+            Ok(true) if !keep.contains(bit) => forget(bit)?,
+            _ => {}
+        }
+    }
+    let held = rustix::thread::capabilities(None)?;
+    let left = held.permitted & keep;
+    set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() })
+}
+
+/// Without `CAP_SETPCAP` the bounding set cannot shrink; then it is no way to gain anything either, as new privileges
+/// are forbidden.
+fn forget(bit: CapabilitySet) -> Result<(), Errno> {
+    match remove_capability_from_bounding_set(bit) {
+        Err(Errno::PERM) => Ok(()),
+        result => result,
+    }
+}
+
+/// Closes `first` and every descriptor above it.
+fn close_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: the call takes three numbers and no pointer. The descriptors that it closes were inherited: a hook calls
+    // this before it opens any of its own, so no owner of one is left with a closed descriptor.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    match (result, std::io::Error::last_os_error().raw_os_error()) {
+        (0, _) => Ok(()),
+        (_, Some(libc::ENOSYS | libc::EPERM)) => close_listed(first),
+        (_, code) => Err(Errno::from_raw_os_error(code.unwrap_or(libc::EIO))),
+    }
+}
+
+/// The same for kernels before 5.9: those that `/proc` lists.
+fn close_listed(first: u32) -> Result<(), Errno> {
+    let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let open: Vec<_> = std::fs::read_dir("/proc/self/fd")
+        .map_err(failed)?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|number| *number >= first)
+        .collect();
+    for number in open {
+        // SAFETY: as above; the folder's own descriptor is closed already, which makes this a harmless EBADF.
+        unsafe { libc::close(number as i32) };
+    }
+    Ok(())
+}

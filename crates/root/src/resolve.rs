@@ -1,0 +1,170 @@
+//! Turns a path inside a container into a descriptor, without ever leaving the root.
+//!
+//! Links are followed as the container would follow them: absolute ones start at its root, and `..` stops there
+//! (Q33: images with an absolute link for `/run`, `/etc` or `/lib` are ordinary images). The kernel does that since 5.6
+//! (`openat2(2)`, `RESOLVE_IN_ROOT`); for older ones there is a walk, component by component.
+
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat},
+    io::Errno,
+};
+use std::collections::VecDeque;
+
+/// Links followed on one path before it is taken for a loop, as in the kernel.
+const MAX_LINKS: u32 = 40;
+/// Times that a path is tried again when a rename elsewhere made the kernel unsure (`EAGAIN`).
+const RETRIES: u32 = 16;
+
+/// How paths are resolved. Chosen once for a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolver {
+    /// By the kernel.
+    Kernel,
+    /// By our own walk.
+    Walk,
+}
+
+/// What to do with a link at the end of a path. Links on the way are always followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// Open what it points to.
+    Follow,
+    /// Open the link itself.
+    Keep,
+}
+
+impl Resolver {
+    /// The kernel's, unless it has none or a seccomp filter hides it.
+    pub(crate) fn choose(root: BorrowedFd) -> Resolver {
+        match by_kernel(root, ".", Last::Follow) {
+            Err(Errno::NOSYS | Errno::PERM) => Resolver::Walk,
+            _ => Resolver::Kernel,
+        }
+    }
+
+    /// A descriptor (`O_PATH`) for `path` below `root`. Opening so has no effect on what is opened: a FIFO does not
+    /// block, a device is not touched.
+    pub(crate) fn open(self, root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
+        match self {
+            Resolver::Walk => walk(root, path, last),
+            Resolver::Kernel => by_kernel(root, path, last),
+        }
+    }
+}
+
+fn by_kernel(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
+    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+    if last == Last::Keep {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    for _ in 0..RETRIES {
+        match openat2(root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    walk(root, path, last)
+}
+
+/// The same by hand. Holds a descriptor for every folder between the root and where it stands, so that `..` is a step
+/// back on its own way and no rename can lead it out.
+fn walk(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
+    let mut ahead: VecDeque<String> = components(path).collect();
+    let mut behind: Vec<OwnedFd> = Vec::new();
+    let mut links = 0;
+    while let Some(name) = ahead.pop_front() {
+        if name == ".." {
+            behind.pop();
+            continue;
+        }
+        let here = behind.last().map_or(root, OwnedFd::as_fd);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let next = openat(here, &*name, flags, Mode::empty())?;
+        let kind = FileType::from_raw_mode(fstat(&next)?.st_mode);
+        if kind == FileType::Symlink && !(ahead.is_empty() && last == Last::Keep) {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            let target = readlinkat(&next, c"", Vec::new())?;
+            let target = target.to_str().map_err(|_| Errno::ILSEQ)?;
+            if target.starts_with('/') {
+                behind.clear();
+            }
+            components(target).rev().for_each(|component| ahead.push_front(component));
+        } else if kind == FileType::Directory || ahead.is_empty() {
+            behind.push(next);
+        } else {
+            return Err(Errno::NOTDIR);
+        }
+    }
+    match behind.pop() {
+        Some(end) => Ok(end),
+        None => openat(root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+    }
+}
+
+fn components(path: &str) -> impl DoubleEndedIterator<Item = String> {
+    path.split('/').filter(|name| !matches!(*name, "" | ".")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::CWD;
+    use std::{fs, os::unix::fs::symlink, path::Path};
+
+    fn inode_of(path: &Path) -> u64 {
+        rustix::fs::lstat(path).unwrap().st_ino
+    }
+
+    /// Both ways must agree on every path; `Ok` holds the path that must be reached.
+    #[test]
+    fn both_ways_stay_inside_and_agree() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("root");
+        fs::create_dir_all(root.join("usr/lib/sub")).unwrap();
+        fs::write(root.join("usr/lib/file"), "").unwrap();
+        fs::write(outer.path().join("secret"), "").unwrap();
+        for (at, target) in [
+            ("lib", "/usr/lib"),
+            ("relative", "usr/lib"),
+            ("out", "../../../../secret"),
+            ("outabs", "/../secret"),
+            ("host", outer.path().join("secret").to_str().unwrap()),
+            ("up", "usr/lib/sub/../../../../../usr"),
+            ("a", "b"),
+            ("b", "a"),
+            ("dangling", "nowhere"),
+            ("through", "usr/lib/file/x"),
+        ] {
+            symlink(target, root.join(at)).unwrap();
+        }
+        let fd = openat(CWD, &root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let cases: &[(&str, Last, Result<&str, Errno>)] = &[
+            (".", Last::Follow, Ok("")),
+            ("lib/file", Last::Follow, Ok("usr/lib/file")),
+            ("relative/sub", Last::Follow, Ok("usr/lib/sub")),
+            ("lib", Last::Keep, Ok("lib")),
+            ("lib", Last::Follow, Ok("usr/lib")),
+            ("up/lib/file", Last::Follow, Ok("usr/lib/file")),
+            ("dangling", Last::Keep, Ok("dangling")),
+            ("dangling", Last::Follow, Err(Errno::NOENT)),
+            ("out", Last::Follow, Err(Errno::NOENT)),
+            ("outabs", Last::Follow, Err(Errno::NOENT)),
+            ("host", Last::Follow, Err(Errno::NOENT)),
+            ("a", Last::Follow, Err(Errno::LOOP)),
+            ("a/x", Last::Keep, Err(Errno::LOOP)),
+            ("usr/lib/file/x", Last::Follow, Err(Errno::NOTDIR)),
+            ("through", Last::Follow, Err(Errno::NOTDIR)),
+        ];
+        for (path, last, want) in cases {
+            for resolver in [Resolver::Kernel, Resolver::Walk] {
+                let got = resolver.open(fd.as_fd(), path, *last).map(|found| fstat(&found).unwrap().st_ino);
+                assert_eq!(got, want.map(|path| inode_of(&root.join(path))), "{path} by {resolver:?}");
+            }
+        }
+    }
+}
