@@ -1,0 +1,157 @@
+//! What only NVML knows about a machine: asked in a process of its own, and remembered.
+//!
+//! [`facts`] answers from the cache when the machine has not changed since, and otherwise runs `corten-nvml`, the only
+//! program here that opens a driver library. Nothing in this library does: a static executable must never `dlopen`, and
+//! whatever NVML does (crash, hang, complain) stays in that child.
+//!
+//! [`wire`] is what the child prints, [`mod@child`] how it is run and stopped, [`cache`] what is believed and kept.
+
+pub mod cache;
+pub mod child;
+mod error;
+pub mod wire;
+
+pub use cache::CachePlace;
+pub use child::User;
+pub use error::{NvmlError, Problem};
+
+use cache::{Folder, Kept};
+use host::NvmlFacts;
+use oci::HostPath;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{path::PathBuf, time::Duration};
+
+/// A question to NVML.
+#[derive(Clone, Debug)]
+pub struct Ask<F> {
+    /// What the caller wants to know, for error texts: `the UUIDs of MIG devices`.
+    pub wanted: String,
+    /// The program `corten-nvml`; [`default_helper`] finds it.
+    pub helper: PathBuf,
+    /// The real file of `libnvidia-ml.so.1`, in whatever driver root. `None` leaves the search to the loader.
+    pub library: Option<HostPath>,
+    /// What the answer depends on: a cached one with another fingerprint is not used.
+    pub fingerprint: F,
+    /// Whom to run as. `None` means nobody, and root where the nodes are closed to nobody. Only root can change user;
+    /// for other callers the helper runs as they are.
+    pub user: Option<User>,
+    /// What the kernel lists, so that an answer that saw less because nodes are closed is found out.
+    pub expected: Expected,
+    /// How long the helper may take.
+    pub timeout: Duration,
+    /// Where answers are kept.
+    pub cache: CachePlace,
+}
+
+/// [`Ask::timeout`] unless a caller knows better.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the kernel lists, hence what NVML should see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Whole GPUs.
+    pub gpus: usize,
+    /// MIG devices.
+    pub mig_devices: usize,
+}
+
+impl Expected {
+    fn met_by(self, facts: &NvmlFacts) -> bool {
+        let mig_devices: usize = facts.gpus.iter().map(|gpu| gpu.mig.len()).sum();
+        facts.gpus.len() >= self.gpus && mig_devices >= self.mig_devices
+    }
+}
+
+/// `corten-nvml` beside this executable, else where packages install it.
+pub fn default_helper() -> PathBuf {
+    let beside = std::env::current_exe().ok().map(|executable| executable.with_file_name("corten-nvml"));
+    let candidates = beside.into_iter().chain(["/usr/libexec/corten-nvml".into()]);
+    candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| "/usr/bin/corten-nvml".into())
+}
+
+/// NVML's facts about this machine, from the cache where it holds them for this fingerprint, else asked and kept.
+///
+/// When many ask at once, one runs the helper and the others wait for its answer, no longer than it may take. A cache
+/// that cannot be used is a remark in the log and never an error.
+///
+/// # Errors
+/// [`NvmlError`] says what was wanted, why it cannot be had and what to do.
+pub fn facts<F>(ask: &Ask<F>) -> Result<NvmlFacts, NvmlError>
+where
+    F: Serialize + DeserializeOwned + PartialEq,
+{
+    if let Some(facts) = cached(ask, &ask.cache.folders_to_read()) {
+        return Ok(facts);
+    }
+    let Some(folder) = ask.cache.folder_to_write() else {
+        return answer(ask, false).map(|answer| answer.facts);
+    };
+    let Some(lock) = folder.lock(ask.timeout + LOCK_GRACE) else {
+        log::warn!("{}: locked for longer than asking NVML may take; asking without the cache", folder.path());
+        return answer(ask, false).map(|answer| answer.facts);
+    };
+    if let Some(facts) = cached(ask, std::slice::from_ref(&folder)) {
+        return Ok(facts);
+    }
+    let root_was_needed = folder.read::<F>().is_some_and(|kept| kept.asked_as_root);
+    let answer = answer(ask, root_was_needed)?;
+    folder.keep(&lock, &answer.kept(&ask.fingerprint));
+    Ok(answer.facts)
+}
+
+/// How much longer than the helper another caller may hold the lock.
+const LOCK_GRACE: Duration = Duration::from_secs(1);
+
+fn cached<F: DeserializeOwned + PartialEq>(ask: &Ask<F>, folders: &[Folder]) -> Option<NvmlFacts> {
+    for folder in folders {
+        match folder.read::<F>() {
+            Some(kept) if kept.fingerprint == ask.fingerprint => return Some(kept.facts),
+            Some(_) => log::info!("{}: the machine has changed since NVML was asked", folder.path()),
+            None => {}
+        }
+    }
+    None
+}
+
+/// An answer and how it was come by.
+struct Answer {
+    facts: NvmlFacts,
+    asked_as_root: bool,
+}
+
+impl Answer {
+    fn kept<'a, F>(&'a self, fingerprint: &'a F) -> Kept<&'a F, &'a NvmlFacts> {
+        Kept { format: cache::FORMAT, asked_as_root: self.asked_as_root, fingerprint, facts: &self.facts }
+    }
+}
+
+/// Asks as the configured user; without one as nobody first, and as root where nobody sees too little.
+fn answer<F>(ask: &Ask<F>, root_was_needed: bool) -> Result<Answer, NvmlError> {
+    let run = |user: Option<User>| {
+        child::run(&ask.helper, ask.library.as_ref(), user, ask.timeout)
+            .and_then(wire::parse)
+            .map_err(|problem| NvmlError { wanted: ask.wanted.clone(), problem })
+    };
+    if !rustix::process::geteuid().is_root() {
+        return run(None).map(|facts| Answer { facts, asked_as_root: false });
+    }
+    if let Some(user) = ask.user {
+        return run(Some(user)).map(|facts| Answer { facts, asked_as_root: false });
+    }
+    if root_was_needed {
+        return run(Some(User::ROOT)).map(|facts| Answer { facts, asked_as_root: true });
+    }
+    match run(Some(User::NOBODY)) {
+        Ok(facts) if ask.expected.met_by(&facts) => Ok(Answer { facts, asked_as_root: false }),
+        Ok(facts) => {
+            log::info!("NVML shows nobody fewer devices than the kernel lists; asking as root without capabilities");
+            Ok(run(Some(User::ROOT))
+                .map_or(Answer { facts, asked_as_root: false }, |facts| Answer { facts, asked_as_root: true }))
+        }
+        Err(NvmlError { problem, .. }) if problem.may_be_closed_to_nobody() => {
+            log::info!("as nobody: {problem}; asking as root without capabilities");
+            run(Some(User::ROOT)).map(|facts| Answer { facts, asked_as_root: true })
+        }
+        Err(error) => Err(error),
+    }
+}
