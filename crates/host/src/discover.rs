@@ -3,7 +3,7 @@
 use crate::{
     HostError, Inventory, Platform, Roots, Wanted, driver,
     inside::Inside,
-    machine::Kernel,
+    kernel::Kernel,
     nodes::{self, Nodes, SharedWanted},
     platform,
 };

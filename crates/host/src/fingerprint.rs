@@ -1,7 +1,7 @@
 //! What makes this machine the same machine as before: facts that NVML gave are believed as long as this has not
 //! changed. And where NVML's library lies.
 
-use crate::{HostError, Roots, driver, elf, inside::Inside, machine::Kernel, machine::optional, nodes};
+use crate::{HostError, Roots, driver, elf, inside::Inside, kernel::Kernel, kernel::optional, nodes};
 use oci::HostPath;
 use rustix::fs::{AtFlags, CWD, FileType, statat};
 use serde::{Deserialize, Serialize};
@@ -141,15 +141,15 @@ mod tests {
         let mut last = Fingerprint::take(&tree.roots()).unwrap();
         assert_eq!(last, Fingerprint::take(&tree.roots()).unwrap());
         let library = format!("{FOLDER}/libnvidia-ml.so.550.54.14");
-        let changes: [&dyn Fn() -> &Tree; 5] = [
-            &|| tree.file("proc/sys/kernel/random/boot_id", "two\n"),
-            &|| tree.kernel("550.90", &[]),
-            &|| tree.kernel("550.90", &[("0000:08:00.0", 1)]),
-            &|| tree.folder("proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0"),
-            &|| tree.file(&library, Library::named(NVML_SONAME).needing("x").bytes()),
+        let changes: [fn(&Tree, &str); 5] = [
+            |tree, _| _ = tree.file("proc/sys/kernel/random/boot_id", "two\n"),
+            |tree, _| _ = tree.kernel("550.90", &[]),
+            |tree, _| _ = tree.kernel("550.90", &[("0000:08:00.0", 1)]),
+            |tree, _| _ = tree.folder("proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0"),
+            |tree, library| _ = tree.file(library, Library::named(NVML_SONAME).needing("x").bytes()),
         ];
         for (number, change) in changes.iter().enumerate() {
-            change();
+            change(&tree, &library);
             let next = Fingerprint::take(&tree.roots()).unwrap();
             assert_ne!(last, next, "change {number} was not noticed");
             last = next;

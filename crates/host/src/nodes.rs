@@ -5,7 +5,7 @@ mod gpu;
 mod mig;
 mod shared;
 
-use crate::{Node, folder, machine::Kernel, procfs::Params};
+use crate::{Node, folder, kernel::Kernel, procfs::Params};
 use oci::{ContainerPath, HostPath};
 use rustix::fs::{AtFlags, CWD, FileType, Stat, major, minor, statat};
 

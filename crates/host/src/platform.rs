@@ -5,7 +5,7 @@ use crate::{
     Platform, Roots,
     fingerprint::locate_nvml_in,
     inside::Inside,
-    machine::{Kernel, optional},
+    kernel::{Kernel, optional},
 };
 use rustix::fs::FileType;
 

@@ -1,7 +1,7 @@
 //! Whole GPUs: the node of each, its DRM nodes and their links, its MIG devices.
 
 use super::{Access, Nodes};
-use crate::{DrmLink, Gpu, Node, folder, machine::optional, procfs::Information};
+use crate::{DrmLink, Gpu, Node, folder, kernel::optional, procfs::Information};
 use oci::ContainerPath;
 
 /// A link under `/dev/dri/by-path`: its name and what it says.

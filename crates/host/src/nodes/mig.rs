@@ -7,7 +7,7 @@
 use super::{Access, Nodes};
 use crate::{
     MigDevice, Node, Roots, folder,
-    machine::optional,
+    kernel::optional,
     procfs::{self, Fields},
 };
 use oci::HostPath;

@@ -1,7 +1,7 @@
 //! Nodes that no single GPU owns: control nodes, and those of features that a container asks for by name.
 
 use super::{Access, Nodes, mig::capability};
-use crate::{ImexChannel, Node, SharedNodes, machine::optional, procfs::module_loaded};
+use crate::{ImexChannel, Node, SharedNodes, kernel::optional, procfs::module_loaded};
 use oci::HostPath;
 
 /// Highest IMEX channel number.
