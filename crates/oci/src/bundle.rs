@@ -54,6 +54,11 @@ impl Bundle {
         Bundle { config: folder.as_ref().join("config.json") }
     }
 
+    /// The bundle whose configuration is that file; crun can be told another name than `config.json`.
+    pub fn with_config(path: impl Into<PathBuf>) -> Self {
+        Bundle { config: path.into() }
+    }
+
     /// The path of `config.json`.
     pub fn config_path(&self) -> &Path {
         &self.config

@@ -55,14 +55,29 @@ impl ContainerRoot {
     /// # Errors
     /// [`RootError`]; whatever this call had changed until then is undone.
     pub fn apply(&self, work: &RootWork, layout: &Layout) -> Result<Done, RootError> {
+        self.apply_then(work, layout, |_| Ok(()))
+    }
+
+    /// As [`ContainerRoot::apply`], with one more step, `last`, that belongs to the whole: when it fails, everything is
+    /// undone.
+    ///
+    /// # Errors
+    /// [`RootError`], or what `last` returned.
+    pub fn apply_then<E: From<RootError>>(
+        &self,
+        work: &RootWork,
+        layout: &Layout,
+        last: impl FnOnce(&Done) -> Result<(), E>,
+    ) -> Result<Done, E> {
         let mut done = Done::default();
         let steps = self.missing(work, layout, &mut done.remarks)?;
         if layout.read_only {
             done.needed = steps;
+            last(&done)?;
             return Ok(done);
         }
-        self.make(&steps)?;
-        done.changed = steps.into_iter().map(|step| step.path().clone()).collect();
+        done.changed = steps.iter().map(|step| step.path().clone()).collect();
+        self.make(&steps, || last(&done))?;
         Ok(done)
     }
 
@@ -83,19 +98,19 @@ impl ContainerRoot {
         Ok(steps)
     }
 
-    fn make(&self, steps: &[Step]) -> Result<(), RootError> {
+    fn make<E: From<RootError>>(&self, steps: &[Step], last: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         let mut placer = Placer::new(self);
-        for step in steps {
-            let result = match step {
-                Step::Link(link) => placer.link(&link.at, &link.target),
-                Step::File { path, content, mode, folder_mode } => placer.file(path, content, *mode, *folder_mode),
-            };
-            if let Err(error) = result {
+        let made = steps.iter().try_for_each(|step| match step {
+            Step::Link(link) => placer.link(&link.at, &link.target),
+            Step::File { path, content, mode, folder_mode } => placer.file(path, content, *mode, *folder_mode),
+        });
+        match made.map_err(E::from).and_then(|()| last()) {
+            Ok(()) => placer.commit(),
+            Err(error) => {
                 placer.undo();
                 return Err(error);
             }
         }
-        placer.commit();
         Ok(())
     }
 }
@@ -120,5 +135,41 @@ fn has_link(folders: &mut Folders, link: &Link) -> Result<bool, RootError> {
             }
         }
         Err(error) => Err(RootError::failed("read the link", &link.at)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Owner;
+    use oci::HostPath;
+    use plan::{Because, Loader, Reason};
+    use rustix::process::{getegid, geteuid};
+    use std::fs;
+
+    #[test]
+    fn a_last_step_that_fails_undoes_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+        let root = ContainerRoot::open(&HostPath::new(dir.path().to_str().unwrap()).unwrap(), owner).unwrap();
+        let path = |text: &str| ContainerPath::new(text).unwrap();
+        let link = Link { at: path("/usr/lib/libcuda.so"), target: "libcuda.so.1".into() };
+        let reason = Reason { request: String::new(), rule: String::new() };
+        let work = RootWork { links: vec![Because::new(link, reason)], ..RootWork::default() };
+        let layout = Layout {
+            loader: Loader::Unknown,
+            native: path("/usr/lib"),
+            compat32: path("/usr/lib32"),
+            read_only: false,
+        };
+        let failed = root.apply_then(&work, &layout, |done| {
+            assert_eq!(done.changed, [path("/usr/lib/libcuda.so")]);
+            assert!(dir.path().join("usr/lib/libcuda.so").is_symlink());
+            Err(RootError::Contended(path("/")))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(root.apply(&work, &layout).unwrap().changed.len(), 1);
+        assert_eq!(root.apply(&work, &layout).unwrap().changed.len(), 0);
     }
 }
