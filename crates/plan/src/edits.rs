@@ -14,6 +14,8 @@ pub struct Edits {
     pub spec: SpecEdits,
     /// For the container's root file system, done from outside before the low-level runtime starts.
     pub root: RootWork,
+    /// What the container does not get although it asked, and what the administrator should know: one sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// What goes into `config.json`.

@@ -8,6 +8,7 @@ pub mod config;
 mod edits;
 mod layout;
 pub mod mode;
+mod plan;
 pub mod request;
 pub mod requirement;
 
@@ -15,4 +16,5 @@ pub use config::Config;
 pub use edits::{Because, Edits, Link, LoaderEntry, Reason, RootWork, SpecEdits};
 pub use layout::{Layout, Loader};
 pub use mode::Mode;
+pub use plan::{PlanError, missing_modules, needs_nvml, plan};
 pub use request::Request;

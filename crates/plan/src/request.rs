@@ -192,7 +192,7 @@ fn capabilities(
     match capabilities::parse(value, view.is_legacy_image(), supported) {
         Err(error) if config.runtime.jit_ignore_driver_capabilities => {
             warnings.push(error.to_string());
-            Ok(supported)
+            Ok(supported.intersection(capabilities::USUAL))
         }
         result => Ok(result?),
     }

@@ -5,7 +5,7 @@ use host::{Capabilities, Capability};
 pub(super) const VARIABLE: &str = "NVIDIA_DRIVER_CAPABILITIES";
 
 /// What a container gets that does not say.
-const USUAL: Capabilities = Capabilities::of(&[Capability::Compute, Capability::Utility]);
+pub(super) const USUAL: Capabilities = Capabilities::of(&[Capability::Compute, Capability::Utility]);
 
 /// A container asks for a capability that there is not, or that the administrator does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

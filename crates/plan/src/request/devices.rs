@@ -72,8 +72,9 @@ impl Found {
 /// The words as they stood, cut to a readable length: `NVIDIA_VISIBLE_DEVICES=0,1`.
 fn asked(names: &[DeviceName]) -> String {
     const SHOWN: usize = 16;
+    const LONG: usize = 80;
     let from = names.first().map_or("", |name| name.from.as_str());
-    let texts: Vec<_> = names.iter().take(SHOWN).map(|name| name.text.as_str()).collect();
+    let texts: Vec<_> = names.iter().take(SHOWN).map(|name| name.text.chars().take(LONG).collect::<String>()).collect();
     let more = if names.len() > SHOWN { ",…" } else { "" };
     format!("{from}={}{more}", texts.join(","))
 }

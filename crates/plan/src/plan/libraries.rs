@@ -1,0 +1,116 @@
+//! The driver's files: mounts, the links beside libraries, and what the container's loader must find.
+//!
+//! A root that cannot be written (`Layout::read_only`) has no place for links, a loader cache or an application profile. There
+//! each link becomes a mount of the library at the link's path, `Layout`'s folder is one that the loader searches by
+//! default, and the profile is left out.
+
+use super::Plan;
+use crate::edits::{Because, Edits, Link, LoaderEntry, Reason};
+use cdi::Mount;
+use host::{Capabilities, Capability, DriverFile, FileKind, Library, LibraryClass};
+use oci::{ContainerPath, HostPath};
+
+/// Options of all mounts but sockets'.
+pub(super) const READ_ONLY: &[&str] = &["ro", "nosuid", "nodev", "rbind", "rprivate"];
+const SOCKET: &[&str] = &["nosuid", "nodev", "rbind", "rprivate", "noexec"];
+
+pub(super) fn options(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&option| option.to_owned()).collect()
+}
+
+impl Plan<'_> {
+    pub(super) fn files(&self, edits: &mut Edits) {
+        for file in self.driver.files.iter().filter(|file| self.is_wanted(file)) {
+            match &file.kind {
+                FileKind::Library(library) => self.library(edits, file, library),
+                FileKind::Socket => {
+                    self.mount(edits, &file.host, &file.path, SOCKET, file);
+                }
+                FileKind::Binary | FileKind::Firmware | FileKind::Config => {
+                    self.mount(edits, &file.host, &file.path, READ_ONLY, file);
+                }
+            }
+        }
+        self.application_profile(edits);
+        edits.spec.mounts.sort_by(|a, b| a.what.container_path.cmp(&b.what.container_path));
+        edits.root.links.sort_by(|a, b| a.what.at.cmp(&b.what.at));
+        edits.root.libraries.sort_by(|a, b| (&a.what.path, a.what.class).cmp(&(&b.what.path, b.what.class)));
+    }
+
+    fn is_wanted(&self, file: &DriverFile) -> bool {
+        let by_kind = match &file.kind {
+            FileKind::Library(library) => {
+                library.class == LibraryClass::Native || self.wanted.contains(Capability::Compat32)
+            }
+            FileKind::Socket => !self.config.jit_flag("disable-ipc-discoverer"),
+            FileKind::Binary | FileKind::Firmware | FileKind::Config => true,
+        };
+        by_kind && file.capabilities.meets(self.wanted)
+    }
+
+    fn library(&self, edits: &mut Edits, file: &DriverFile, library: &Library) {
+        let folder = self.layout.folder(library.class);
+        let at = folder.join(&library.subfolder).join(file.path.file_name());
+        if !self.mount(edits, &file.host, &at, READ_ONLY, file) {
+            return;
+        }
+        if !self.config.hook_disabled("create-symlinks") {
+            self.links(edits, folder, file, library);
+        }
+        let searched = library.subfolder.is_empty() && !self.layout.read_only;
+        if searched && !self.config.hook_disabled("update-ldcache") {
+            let linked = library.links.iter().any(|link| link.name == library.soname);
+            let path = if linked { folder.join(&library.soname) } else { at };
+            let entry = LoaderEntry { soname: library.soname.clone(), path, class: library.class };
+            edits.root.libraries.push(Because::new(entry, self.reason(file)));
+        }
+    }
+
+    fn links(&self, edits: &mut Edits, folder: &ContainerPath, file: &DriverFile, library: &Library) {
+        for link in &library.links {
+            let at = folder.join(&link.name);
+            if self.layout.read_only {
+                self.mount(edits, &file.host, &at, READ_ONLY, file);
+            } else if !edits.root.links.iter().any(|known| known.what.at == at) {
+                let rule = format!("programs load {} by this name", file.path.file_name());
+                let reason = Reason { rule, ..self.reason(file) };
+                edits.root.links.push(Because::new(Link { at, target: link.target.clone() }, reason));
+            }
+        }
+    }
+
+    /// Mounts a file, unless something else is to be mounted there already. Says whether it did.
+    fn mount(&self, edits: &mut Edits, host: &HostPath, at: &ContainerPath, list: &[&str], file: &DriverFile) -> bool {
+        if let Some(first) = edits.spec.mounts.iter().find(|mount| mount.what.container_path == at.as_str()) {
+            if first.what.host_path != host.as_str() {
+                edits.remarks.push(format!("{host} is left out: {} is mounted at {at}", first.what.host_path));
+            }
+            return false;
+        }
+        let mount =
+            Mount { host_path: host.to_string(), container_path: at.to_string(), options: options(list), kind: None };
+        edits.spec.mounts.push(Because::new(mount, self.reason(file)));
+        true
+    }
+
+    fn reason(&self, file: &DriverFile) -> Reason {
+        let name = file.path.file_name();
+        if file.capabilities == Capabilities::ALWAYS {
+            return Reason { request: "any GPU".to_owned(), rule: format!("{name} comes with every GPU") };
+        }
+        self.by_capabilities(format!("{name} belongs to {}", file.capabilities.intersection(self.wanted)))
+    }
+
+    fn application_profile(&self, edits: &mut Edits) {
+        let Some(mask) = self.profile_mask().filter(|_| !self.config.hook_disabled("update-application-profile"))
+        else {
+            return;
+        };
+        if self.layout.read_only {
+            edits.remarks.push("no application profile for EGL: the container's root cannot be written".to_owned());
+            return;
+        }
+        let reason = self.by_capabilities("tells EGL which GPUs the container has".to_owned());
+        edits.root.application_profile = Some(Because::new(mask, reason));
+    }
+}

@@ -1,0 +1,186 @@
+//! From names to devices: each name grants exactly the device it names.
+
+use super::{PlanError, remarks};
+use crate::request::{DeviceId, DeviceName, DeviceRequest, Request};
+use host::{Gpu, GpuFacts, Inventory, MigDevice};
+
+/// A device that the container gets.
+#[derive(Clone, Debug)]
+pub(super) struct Grant<'a> {
+    /// The GPU, or the MIG device's parent.
+    pub gpu: &'a Gpu,
+    /// The MIG device; `None` for the GPU itself.
+    pub mig: Option<&'a MigDevice>,
+    /// The words that asked for it.
+    pub asked: String,
+}
+
+/// The granted devices, each once, by GPU index, then GPU before its MIG devices, then by instance.
+pub(super) fn grants<'a>(request: &Request, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
+    let mut grants = match &request.devices {
+        DeviceRequest::None => return Ok(Vec::new()),
+        _ if inventory.gpus.is_empty() => {
+            return Err(PlanError::NoGpus { asked: request.asked.clone(), remarks: remarks(inventory) });
+        }
+        DeviceRequest::All => all(request, inventory)?,
+        DeviceRequest::Ids(names) => names.iter().map(|name| named(name, inventory)).collect::<Result<_, _>>()?,
+    };
+    grants.sort_by_key(Grant::place);
+    grants.dedup_by_key(|grant| grant.place());
+    Ok(grants)
+}
+
+impl Grant<'_> {
+    fn place(&self) -> (u32, Option<(u32, u32)>) {
+        (self.gpu.index, self.mig.map(|mig| (mig.gpu_instance, mig.compute_instance)))
+    }
+}
+
+/// Every GPU that is not partitioned, and every MIG device of those that are.
+fn all<'a>(request: &Request, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
+    let mut grants = Vec::new();
+    for gpu in &inventory.gpus {
+        let grant = |mig| Grant { gpu, mig, asked: request.asked.clone() };
+        match mig_mode(gpu, inventory) {
+            Some(true) => grants.extend(gpu.mig.iter().map(|mig| grant(Some(mig)))),
+            Some(false) => grants.push(grant(None)),
+            None => {
+                return Err(unknown(format!("whether GPU {} is in MIG mode", gpu.index), &request.asked, inventory));
+            }
+        }
+    }
+    if grants.is_empty() {
+        return Err(PlanError::NothingToGrant { asked: request.asked.clone() });
+    }
+    Ok(grants)
+}
+
+/// Whether a GPU is partitioned. One with MIG devices is; of one that could have some only NVML knows.
+pub(super) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
+    if !gpu.mig.is_empty() || !gpu.mig_capable {
+        return Some(!gpu.mig.is_empty());
+    }
+    facts(gpu, inventory).map(|facts| facts.mig_enabled)
+}
+
+/// What NVML knows about a GPU.
+pub(super) fn facts<'a>(gpu: &Gpu, inventory: &'a Inventory) -> Option<&'a GpuFacts> {
+    inventory.nvml.as_ref()?.gpus.iter().find(|facts| facts.uuid.eq_ignore_ascii_case(&gpu.uuid))
+}
+
+fn unknown(fact: String, asked: &str, inventory: &Inventory) -> PlanError {
+    let why = match inventory.nvml {
+        Some(_) => "NVML does not report it".to_owned(),
+        None => format!("NVML has not answered{}", remarks(inventory)),
+    };
+    PlanError::UnknownFact { fact, asked: asked.to_owned(), why }
+}
+
+fn named<'a>(name: &DeviceName, inventory: &'a Inventory) -> Result<Grant<'a>, PlanError> {
+    let asked = format!("{}={}", name.from, name.text);
+    if inventory.nvml.is_none() && matches!(name.id, DeviceId::MigIndex(..) | DeviceId::MigUuid(_)) {
+        return Err(unknown(format!("MIG device {:?}", name.text), &asked, inventory));
+    }
+    if matches!(name.id, DeviceId::Cdi(_)) {
+        return Err(PlanError::MixedNames { text: name.text.clone(), from: name.from.clone() });
+    }
+    let found = fitting(&name.id, inventory);
+    match found[..] {
+        [(gpu, mig)] => Ok(Grant { gpu, mig, asked }),
+        [] => Err(not_found(name, inventory)),
+        _ => Err(ambiguous(name, &found)),
+    }
+}
+
+/// The devices that a name fits: one, where all is well.
+fn fitting<'a>(id: &DeviceId, inventory: &'a Inventory) -> Vec<(&'a Gpu, Option<&'a MigDevice>)> {
+    let gpus = &inventory.gpus;
+    let slots = |fits: &dyn Fn(&Slot) -> bool| {
+        slots(inventory).filter(|slot| fits(slot)).map(|slot| (slot.gpu, Some(slot.mig))).collect()
+    };
+    match id {
+        DeviceId::Index(index) => whole(gpus, |gpu| gpu.index == *index),
+        DeviceId::GpuUuid(prefix) => whole(gpus, |gpu| begins(&gpu.uuid, prefix)),
+        DeviceId::BusId { .. } => whole(gpus, |gpu| DeviceId::parse(&gpu.bus_id) == *id),
+        DeviceId::MigIndex(index, slot) => slots(&|at| at.gpu.index == *index && at.slot == *slot),
+        DeviceId::MigUuid(prefix) => slots(&|at| begins(at.uuid, prefix)),
+        DeviceId::MigOld { gpu: uuid, gpu_instance, compute_instance } => gpus
+            .iter()
+            .filter(|gpu| begins(&gpu.uuid, uuid))
+            .filter_map(|gpu| Some((gpu, Some(instance(gpu, *gpu_instance, *compute_instance)?))))
+            .collect(),
+        DeviceId::Cdi(_) | DeviceId::Other => Vec::new(),
+    }
+}
+
+fn whole(gpus: &[Gpu], fits: impl Fn(&Gpu) -> bool) -> Vec<(&Gpu, Option<&MigDevice>)> {
+    gpus.iter().filter(|gpu| fits(gpu)).map(|gpu| (gpu, None)).collect()
+}
+
+/// A UUID with its tag (`GPU-`, `MIG-`) begins with these lower-case digits.
+fn begins(uuid: &str, prefix: &str) -> bool {
+    let digits = uuid.get(4..).and_then(|digits| digits.get(..prefix.len()));
+    digits.is_some_and(|digits| digits.eq_ignore_ascii_case(prefix))
+}
+
+fn instance(gpu: &Gpu, gpu_instance: u32, compute_instance: u32) -> Option<&MigDevice> {
+    gpu.mig.iter().find(|mig| (mig.gpu_instance, mig.compute_instance) == (gpu_instance, compute_instance))
+}
+
+/// A MIG device that both the kernel and NVML know.
+struct Slot<'a> {
+    gpu: &'a Gpu,
+    mig: &'a MigDevice,
+    slot: u32,
+    uuid: &'a str,
+}
+
+fn slots(inventory: &Inventory) -> impl Iterator<Item = Slot<'_>> {
+    inventory.gpus.iter().flat_map(move |gpu| {
+        let known = facts(gpu, inventory).map_or(&[][..], |facts| &facts.mig);
+        known.iter().filter_map(move |known| {
+            let mig = instance(gpu, known.gpu_instance, known.compute_instance)?;
+            Some(Slot { gpu, mig, slot: known.index, uuid: &known.uuid })
+        })
+    })
+}
+
+/// A MIG device's profile has graphics; `None` when NVML has not said.
+pub(super) fn has_graphics(gpu: &Gpu, mig: &MigDevice, inventory: &Inventory) -> Option<bool> {
+    let known = facts(gpu, inventory)?.mig.iter();
+    let same = |id: (u32, u32)| id == (mig.gpu_instance, mig.compute_instance);
+    known.filter(|known| same((known.gpu_instance, known.compute_instance))).map(|known| known.graphics).next()
+}
+
+fn not_found(name: &DeviceName, inventory: &Inventory) -> PlanError {
+    let word = ["all", "none", "void"].into_iter().find(|word| name.text.eq_ignore_ascii_case(word));
+    let what = match (&name.id, word) {
+        (DeviceId::Other, Some(word)) => format!("no name of a device (the word {word} is written in lower case)"),
+        (DeviceId::Other, None) => "not a valid UUID, index, bus id or MIG device".to_owned(),
+        _ => "an unknown device".to_owned(),
+    };
+    PlanError::UnknownDevice { text: shown(&name.text), from: name.from.clone(), what, exist: existing(inventory) }
+}
+
+fn shown(text: &str) -> String {
+    if text.chars().count() > 80 { text.chars().take(79).chain(['…']).collect() } else { text.to_owned() }
+}
+
+fn ambiguous(name: &DeviceName, found: &[(&Gpu, Option<&MigDevice>)]) -> PlanError {
+    let one = |(gpu, mig): &(&Gpu, Option<&MigDevice>)| match mig {
+        None => gpu.uuid.clone(),
+        Some(mig) => format!("MIG-{}/{}/{}", gpu.uuid, mig.gpu_instance, mig.compute_instance),
+    };
+    let matches: Vec<_> = found.iter().map(one).collect();
+    PlanError::Ambiguous { text: name.text.clone(), from: name.from.clone(), matches: matches.join(", ") }
+}
+
+/// The devices there are, for people to choose from; not more than fit a line or two.
+fn existing(inventory: &Inventory) -> String {
+    const SHOWN: usize = 16;
+    let gpus = inventory.gpus.iter().map(|gpu| format!("GPU {} ({}, {})", gpu.index, gpu.uuid, gpu.bus_id));
+    let migs = slots(inventory).map(|at| format!("MIG device {}:{} ({})", at.gpu.index, at.slot, at.uuid));
+    let all: Vec<_> = gpus.chain(migs).collect();
+    let more = if all.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", all[..all.len().min(SHOWN)].join(", "))
+}
