@@ -68,10 +68,10 @@ impl Installer<'_> {
     }
 
     /// One library's file, the link that its soname names, and the one that compilers use.
-    fn library(&self, library: &Library, folder: &str, processor: Processor) -> Result<()> {
+    fn library(&self, library: &Library, base: &str, processor: Processor) -> Result<()> {
         let file = library.file_name(&self.driver.version);
         let soname = library.soname(&self.driver.version);
-        let folder = format!("{folder}{}", library.folder);
+        let folder = format!("{base}{}", library.folder);
         let home = self.home(library, &folder);
         let path = format!("{home}/{file}");
         if library.name == libraries::NVML && processor == Processor::NATIVE {
@@ -89,7 +89,7 @@ impl Installer<'_> {
             self.alternative(&home, &folder, &name)?;
         }
         library.links.iter().try_for_each(|(path, text)| {
-            self.tree.link(&format!("{folder}/{path}"), text.replace("VERSION", &self.driver.version))
+            self.tree.link(&format!("{base}/{path}"), text.replace("VERSION", &self.driver.version))
         })
     }
 

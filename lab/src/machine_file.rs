@@ -1,7 +1,7 @@
 //! Reading machines: TOML text, a file, and `--set` on top of it.
 
 use crate::{Error, Result};
-use machine::{Layout, Machine, Platform};
+use machine::{Driver, Layout, Machine, Platform};
 use std::{fs, path::Path};
 use toml_edit::{DocumentMut, Item, Value};
 
@@ -43,20 +43,24 @@ fn check(machine: &Machine) -> std::result::Result<(), String> {
     match (&machine.driver, machine.platform) {
         (None, Platform::Discrete) => return Err("platform \"discrete\" needs a [driver] table".into()),
         (Some(_), Platform::None) => return Err("platform \"none\" has no [driver] table".into()),
-        _ => {}
-    }
-    if machine.driver.is_none() && !machine.gpus.is_empty() {
-        return Err("GPUs need a [driver] table".into());
-    }
-    if let Some(driver) = &machine.driver {
-        if !driver.root.starts_with('/') {
-            return Err(format!("driver.root must be absolute, not {:?}", driver.root));
-        }
-        if driver.layout == Layout::DebianAlternatives && driver.root != "/" {
-            return Err("layout \"debian-alternatives\" has absolute links, so driver.root must be \"/\"".into());
-        }
+        (None, _) if !machine.gpus.is_empty() => return Err("GPUs need a [driver] table".into()),
+        (Some(driver), _) => check_driver(driver)?,
+        (None, _) => {}
     }
     machine.gpus.iter().try_for_each(|gpu| check_bus_id(&gpu.bus_id))
+}
+
+fn check_driver(driver: &Driver) -> std::result::Result<(), String> {
+    if driver.version.is_empty() || driver.version.contains('/') {
+        return Err(format!("driver.version {:?} cannot be a part of file names", driver.version));
+    }
+    if !driver.root.starts_with('/') {
+        return Err(format!("driver.root must be absolute, not {:?}", driver.root));
+    }
+    if driver.layout == Layout::DebianAlternatives && driver.root != "/" {
+        return Err("layout \"debian-alternatives\" has absolute links, so driver.root must be \"/\"".into());
+    }
+    Ok(())
 }
 
 fn check_bus_id(text: &str) -> std::result::Result<(), String> {
@@ -139,6 +143,7 @@ mod tests {
             ("driver.version", "no \"=\""),
             ("driver.colour=red", "colour"),
             ("driver.root=etc", "absolute"),
+            ("driver.version=../..", "file names"),
             ("platform=tegra", "Jetson"),
             ("platform=none", "has no [driver]"),
         ] {

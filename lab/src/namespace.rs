@@ -9,7 +9,7 @@ mod wrappers;
 
 use crate::{Error, Result, companions::Companions, driver, mounts, proc, sys, tree::Tree};
 use machine::Machine;
-use rustix::{mount::MountPropagationFlags, thread::UnshareFlags};
+use rustix::{io::Errno, mount::MountPropagationFlags, thread::UnshareFlags};
 use std::{
     convert::Infallible,
     env,
@@ -56,6 +56,7 @@ pub fn enter(machine: &Machine, companions: &Companions) -> Result<()> {
     procfs(machine)?;
     sysfs(machine)?;
     devices::install(machine, Path::new(STAGE))?;
+    show_kernel_in_driver_root(machine)?;
     wrappers.install()?;
     one_cgroup_hierarchy()?;
     mounts::detach(Path::new(STAGE))?;
@@ -79,8 +80,11 @@ fn search_path() -> OsString {
 /// A mount namespace of our own, from which nothing is told to others.
 fn separate() -> Result<()> {
     // SAFETY: the process has one thread, and no file descriptor table is unshared.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
-        .map_err(Error::mount("make a mount namespace", "/"))?;
+    let made = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) };
+    made.map_err(|error| match error {
+        Errno::PERM => Error::NotRoot,
+        error => Error::mount("make a mount namespace", "/")(error),
+    })?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(Error::mount("make mounts private", "/"))
 }
@@ -123,6 +127,15 @@ fn install_driver(machine: &Machine, companions: &Companions) -> Result<()> {
     }
     driver::install(machine, companions, &tree)?;
     driver::root::write_cache(root)
+}
+
+/// A driver container has its own view of devices and the kernel; programs that enter its root look there.
+fn show_kernel_in_driver_root(machine: &Machine) -> Result<()> {
+    let Some(driver) = machine.driver.as_ref().filter(|driver| driver.root != "/") else { return Ok(()) };
+    ["dev", "proc", "sys"].iter().try_for_each(|name| {
+        let copy = mounts::grab(&Path::new("/").join(name))?;
+        mounts::put(&copy, Path::new(&driver.root).join(name))
+    })
 }
 
 /// Refuses to write where no private layer is, so that a mistake here never reaches the host.

@@ -35,7 +35,11 @@ pub fn real_path(name: &str) -> String {
 pub fn run(name: &str, arguments: &[OsString]) -> Result<Infallible> {
     let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(bundle) = created_bundle(&words) {
-        add_hook_to(&Path::new(&bundle).join("config.json"))?;
+        match add_hook_to(&Path::new(&bundle).join("config.json")) {
+            // The real runtime finds the same fault, and says so in the words that its callers know.
+            Ok(()) | Err(Error::Oci { .. } | Error::File { action: "read", .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let real = real_path(name);
     let error = Command::new(&real).arg0(name).args(arguments).exec();
@@ -175,7 +179,9 @@ mod tests {
             let changed = with_hook(text, Path::new("/lab")).unwrap();
             let value: Value = serde_json::from_str(&changed).unwrap();
             assert_eq!(value["hooks"]["prestart"][0]["args"][0], hook::NAME, "{changed}");
-            assert_eq!(changed.replace(&hook::entry(Path::new("/lab")), "").len() >= text.len(), true);
+            let rest: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+            let parts = rest.trim_end_matches([']', '}']).split(['[', '{']).filter(|part| part.len() > 1);
+            parts.for_each(|part| assert!(changed.replace(' ', "").contains(part), "{part:?} of {changed}"));
             assert_eq!(with_hook(&changed, Path::new("/lab")).unwrap(), changed);
         }
         let two = with_hook(r#"{"hooks": {"prestart": [ {"path": "/x"} ]}}"#, Path::new("/lab")).unwrap();

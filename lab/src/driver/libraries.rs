@@ -91,9 +91,9 @@ pub const TABLE: &[Library] = &[
     own("libEGL", "1.1.0").major("1").development(),
     own("libGLESv1_CM", "1.2.0").major("1").development(),
     own("libGLESv2", "2.1.0").major("2").development(),
-    own("libGLX", "0").major("0").development(),
-    own("libGLdispatch", "0").major("0").development(),
-    own("libOpenGL", "0").major("0").development(),
+    own("libGLX", "0.0.0").major("0").development(),
+    own("libGLdispatch", "0.0.0").major("0").development(),
+    own("libOpenGL", "0.0.0").major("0").development(),
     own("libOpenCL", "1.0.0").major("1").development(),
 ];
 

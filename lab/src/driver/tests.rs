@@ -29,6 +29,7 @@ fn multiarch_has_the_links_of_a_real_installation() {
         ("libnvidia-ml.so.1", "libnvidia-ml.so.550.54.14"),
         ("libGLX_indirect.so.0", "libGLX_nvidia.so.550.54.14"),
         ("gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so.1"),
+        ("libvdpau_nvidia.so", "vdpau/libvdpau_nvidia.so.550.54.14"),
         ("vdpau/libvdpau_nvidia.so.1", "libvdpau_nvidia.so.550.54.14"),
         ("libnvidia-egl-gbm.so.1", "libnvidia-egl-gbm.so.1.1.1"),
     ] {
