@@ -158,30 +158,23 @@ impl Container {
         base: usize,
         values: impl Iterator<Item = (Option<&'a RawValue>, &'a RawValue)>,
     ) -> Container {
-        let place = |raw: &RawValue| {
-            // A borrowed raw value is a part of the text it was parsed from, so the addresses tell where.
-            let start = base + (raw.get().as_ptr() as usize - text.as_ptr() as usize);
-            Span { start, end: start + raw.get().len() }
-        };
+        let find = |from: usize, what: char| from + text[from..].find(what).unwrap_or_default();
+        let span = |start: usize, end: usize| Span { start: base + start, end: base + end };
         let mut entries: Vec<Entry> = Vec::new();
-        let mut at = base + 1;
+        let mut at = 1;
         for (name, value) in values {
-            let (name, value) = (name.map(place), place(value));
             if let Some(previous) = entries.last_mut() {
-                let until = name.unwrap_or(value).start;
-                let gap = text.get(at - base..until - base).unwrap_or_default();
-                let comma = at + gap.find(',').unwrap_or_default();
-                previous.trail = Span { start: at, end: comma };
+                let comma = find(at, ',');
+                previous.trail = span(at, comma);
                 at = comma + 1;
             }
-            let lead = Span { start: at, end: value.start };
-            at = value.end;
-            let trail = Span { start: at, end: at };
-            entries.push(Entry { lead, name: name.unwrap_or_default(), value: Node::Closed(value), trail });
+            let (start, end) = place(text, value);
+            let name = name.map(|name| place(text, name)).map_or_else(Span::default, |(start, end)| span(start, end));
+            let value = Node::Closed(span(start, end));
+            entries.push(Entry { lead: span(at, start), name, value, trail: Span::default() });
+            at = end;
         }
-        let rest = text.get(at - base..).unwrap_or_default();
-        let close = at + rest.find(shape.brackets().1).unwrap_or_default();
-        let end = Span { start: at, end: close };
+        let end = span(at, find(at, shape.brackets().1));
         match entries.last_mut() {
             Some(last) => last.trail = end,
             None => return Container { shape, entries, blank: end },
@@ -266,6 +259,12 @@ impl Container {
         }
         out.push(close);
     }
+}
+
+/// Where in `text` a raw value that was borrowed from it stands. It is a part of that text, so the addresses tell.
+fn place(text: &str, raw: &RawValue) -> (usize, usize) {
+    let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+    (start, start + raw.get().len())
 }
 
 /// The members of an object as they stand in the text, in order, duplicates included.
@@ -357,75 +356,4 @@ fn compare_plain(text: &str, name: &str) -> Match {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(text: &str, shape: Shape) -> (Arena, Container) {
-        let arena = Arena::new(text.to_owned());
-        let container = Container::parse(&arena, Span { start: 0, end: text.len() }, shape).unwrap();
-        (arena, container)
-    }
-
-    fn written(arena: &Arena, container: &Container) -> String {
-        let mut out = String::new();
-        container.write(arena, &mut out);
-        out
-    }
-
-    #[test]
-    fn opening_keeps_every_byte() {
-        for text in ["{}", "{ \n}", r#"{ "a" :1e9 , "b\u0020c": [ 1 , 2 ]  }"#, r#"{"a":1,"a":2}"#] {
-            let (arena, container) = open(text, Shape::Object);
-            assert_eq!(written(&arena, &container), text);
-        }
-        for text in ["[]", "[ ]", "[ 1 ,\t{\"a\": \",]\"} ]"] {
-            let (arena, container) = open(text, Shape::Array);
-            assert_eq!(written(&arena, &container), text);
-        }
-    }
-
-    #[test]
-    fn new_entries_are_spaced_like_their_neighbours() {
-        let table = [
-            ("{}", r#"{"x":1}"#),
-            ("{ }", r#"{ "x":1}"#),
-            (r#"{"a":0}"#, r#"{"a":0,"x":1}"#),
-            ("{\n  \"a\": 0\n}", "{\n  \"a\": 0,\n  \"x\": 1\n}"),
-        ];
-        for (text, want) in table {
-            let (mut arena, mut container) = open(text, Shape::Object);
-            container.push(&mut arena, "x", "1");
-            assert_eq!(written(&arena, &container), want);
-            assert_eq!(container.position(&arena, "x"), Some(container.len() - 1));
-        }
-    }
-
-    #[test]
-    fn removing_leaves_the_bracket_where_it_was() {
-        let table = [
-            ("[\n 1,\n 2\n]", 1, "[\n 1\n]"),
-            ("[\n 1,\n 2\n]", 0, "[\n 2\n]"),
-            ("[ 1 ]", 0, "[]"),
-            ("[1,2]", 0, "[2]"),
-        ];
-        for (text, index, want) in table {
-            let (arena, mut container) = open(text, Shape::Array);
-            container.remove(index);
-            assert_eq!(written(&arena, &container), want);
-        }
-    }
-
-    #[test]
-    fn names_match_exactly_first() {
-        let table = [
-            (r#"{"env":1,"ENV":2}"#, Some("1")),
-            (r#"{"Env":1,"ENV":2}"#, Some("2")),
-            (r#"{"env":1,"env":2}"#, Some("2")),
-            (r#"{"\u0065nv":1}"#, Some("1")),
-            (r#"{"environment":1,"\ud800":2}"#, None),
-        ];
-        for (text, want) in table {
-            assert_eq!(Members::parse(text).unwrap().get("env"), want, "{text}");
-        }
-    }
-}
+mod tests;
