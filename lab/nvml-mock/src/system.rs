@@ -15,13 +15,13 @@ pub extern "C" fn nvmlInit_v2() -> Code {
 /// The first form of [`nvmlInit_v2`].
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlInit() -> Code {
-    nvmlInit_v2()
+    session::start().into()
 }
 
 /// Flags say whether no GPU is an error and whether GPUs are attached; here neither makes a difference.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlInitWithFlags(_flags: u32) -> Code {
-    nvmlInit_v2()
+    session::start().into()
 }
 
 /// Undoes one initialisation.

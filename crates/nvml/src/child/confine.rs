@@ -68,7 +68,11 @@ fn limit() -> io::Result<()> {
 fn become_user(user: User) -> io::Result<()> {
     // SAFETY: plain integers and an empty list.
     unsafe {
-        check(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>()) as libc::c_int)?;
+        let groups = check(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>()) as libc::c_int);
+        // The root of a user namespace made by an ordinary user may not change groups, and has none to lose.
+        if libc::geteuid() != user.uid {
+            groups?;
+        }
         check(libc::syscall(libc::SYS_setresgid, user.gid, user.gid, user.gid) as libc::c_int)?;
         check(libc::syscall(libc::SYS_setresuid, user.uid, user.uid, user.uid) as libc::c_int)
     }

@@ -1,7 +1,7 @@
 //! When a kept answer is used, and when NVML is asked again.
 
 use crate::stage::Stage;
-use nvml::{CachePlace, facts};
+use nvml::{Ask, CachePlace, facts};
 use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::chown, os::unix::fs::symlink, path::Path, thread};
 
 fn mode(path: &Path, mode: u32) {
@@ -26,6 +26,36 @@ fn a_changed_machine_is_asked_anew() {
     facts(&ask).unwrap();
     facts(&ask).unwrap();
     assert_eq!(stage.runs(), 2);
+}
+
+/// The fingerprint that is really used, whose times need more digits than most JSON numbers have.
+#[test]
+fn the_hosts_fingerprint_survives_the_file() {
+    let stage = Stage::new();
+    let ask = stage.ask("answer");
+    let identity = host::FileIdentity {
+        path: ask.library.clone().unwrap(),
+        dev: u64::MAX,
+        ino: 1,
+        size: 2,
+        modified_ns: i128::from(i64::MAX) * 1000,
+    };
+    let gpu = host::GpuFingerprint { bus_id: "0".into(), uuid: "GPU-1".into(), minor: 0, mig: vec![(1, 2)] };
+    let fingerprint =
+        host::Fingerprint { boot_id: "b".into(), kernel_version: None, gpus: vec![gpu], nvml: Some(identity) };
+    let ask = Ask {
+        fingerprint,
+        wanted: ask.wanted,
+        helper: ask.helper,
+        library: ask.library,
+        user: ask.user,
+        expected: ask.expected,
+        timeout: ask.timeout,
+        cache: ask.cache,
+    };
+    facts(&ask).unwrap();
+    facts(&ask).unwrap();
+    assert_eq!(stage.runs(), 1);
 }
 
 #[test]

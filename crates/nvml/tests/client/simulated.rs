@@ -1,7 +1,7 @@
 //! The real helper with the lab's mock NVML, on a machine made of a tmpfs over `/proc/driver` and one over `/dev`, in
 //! a mount namespace of the testing thread's own. Needs root.
 
-use crate::stage::{Stage, host_path, runnable_by_all};
+use crate::stage::{self, Stage, host_path, runnable_by_all};
 use nvml::{NvmlError, facts};
 use rustix::{
     fs::{CWD, FileType, Mode, makedev, mknodat},
@@ -123,6 +123,37 @@ fn one_closed_gpu_does_not_spoil_the_rest() {
         let facts = facts(ask).unwrap();
         assert_eq!(facts.gpus.iter().map(|gpu| gpu.minor).collect::<Vec<_>>(), [0]);
     });
+}
+
+#[test]
+fn an_older_driver_costs_only_the_facts_that_it_lacks() {
+    on_machine("{}", |ask| {
+        let older = stage::open_folder();
+        let file = older.path().join("libnvidia-ml.so.1");
+        let newer_functions = ["nvmlInit_v2", "nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetBrand", "nvmlDeviceGetMigMode"];
+        fs::write(&file, without(&fs::read(mock()).unwrap(), &newer_functions)).unwrap();
+        ask.library = Some(host_path(&file));
+        let facts = facts(ask).unwrap();
+        let [first, second] = facts.gpus.as_slice() else { panic!("{facts:?}") };
+        assert_eq!((first.bus_id.as_str(), second.bus_id.as_str()), ("0000:07:00.0", "0001:0a:00.0"));
+        assert_eq!((first.brand.as_str(), first.compute_capability), ("Unknown", Some((8, 0))));
+        assert_eq!((second.mig_enabled, second.mig.len()), (false, 0));
+    });
+}
+
+/// The library with these functions renamed, which hides them from the loader. They must not call each other.
+fn without(library: &[u8], functions: &[&str]) -> Vec<u8> {
+    let mut library = library.to_owned();
+    for function in functions {
+        let name = [b"\0", function.as_bytes(), b"\0"].concat();
+        let found: Vec<usize> =
+            library.windows(name.len()).enumerate().filter(|(_, window)| *window == name).map(|(at, _)| at).collect();
+        assert!(!found.is_empty(), "{function}");
+        for at in found {
+            library[at + 1] = b'-';
+        }
+    }
+    library
 }
 
 #[test]
