@@ -23,6 +23,16 @@ pub fn tmpfs(at: impl AsRef<Path>, mode: u32) -> Result<()> {
         .map_err(Error::mount("mount a tmpfs", at))
 }
 
+/// Mounts a kernel file system that needs no options, such as `proc`.
+///
+/// # Errors
+/// When the kernel refuses, or the folder does not exist.
+pub fn fresh(kind: &str, at: impl AsRef<Path>) -> Result<()> {
+    let at = at.as_ref();
+    rustix::mount::mount(kind, at, kind, MountFlags::empty(), None)
+        .map_err(Error::mount("mount a kernel file system", at))
+}
+
 /// Lays a writable layer, kept in `storage`, over a folder. Mounts within that folder stay where they are.
 ///
 /// # Errors

@@ -58,6 +58,7 @@ pub fn enter(machine: &Machine, companions: &Companions) -> Result<()> {
     devices::install(machine, Path::new(STAGE))?;
     show_kernel_in_driver_root(machine)?;
     wrappers.install()?;
+    uncovered()?;
     one_cgroup_hierarchy()?;
     mounts::detach(Path::new(STAGE))?;
     fs::remove_dir(STAGE).map_err(Error::file("remove", STAGE))?;
@@ -164,6 +165,16 @@ fn procfs(machine: &Machine) -> Result<()> {
         replace("/proc/modules", |host| proc::modules(machine, host))?;
     }
     Ok(())
+}
+
+/// In a user namespace the kernel lets a container mount procfs and sysfs only if its namespace has one each that nothing
+/// covers (`mount_too_revealing` in fs/namespace.c); the machine covers parts of both, so it keeps another of each.
+fn uncovered() -> Result<()> {
+    ["proc", "sysfs"].iter().try_for_each(|kind| {
+        let folder = format!("/usr/libexec/corten-lab/{kind}");
+        fs::create_dir_all(&folder).map_err(Error::file("make the folder", &folder))?;
+        mounts::fresh(kind, &folder)
+    })
 }
 
 /// Binds a changed copy of a file over it.

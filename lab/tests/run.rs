@@ -29,6 +29,7 @@ fn run(machine: &str, settings: &[&str], command: &[&str]) -> Option<Output> {
     };
     fs::write(companions.path().join("libnvidia_ml_mock.so"), nvml.bytes()).unwrap();
     fs::write(companions.path().join("lab-nvidia-smi"), program(Processor::NATIVE)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_lab-probe"), companions.path().join("lab-probe")).unwrap();
     let machine = format!("{FOLDER}/machines/{machine}.toml");
     let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
     lab.env("CORTEN_LAB_DIR", companions.path()).args(["run", "--machine", &machine]);
@@ -107,6 +108,28 @@ fn low_level_runtimes_are_stood_in_for() {
     let own = fs::canonicalize(env!("CARGO_BIN_EXE_lab")).unwrap();
     for line in text.lines().filter(|line| !line.ends_with("/runc") && !line.ends_with("/crun")) {
         assert_eq!(PathBuf::from(line), own);
+    }
+}
+
+#[test]
+fn containers_see_the_machines_procfs() {
+    let script = r#"
+        mkdir -p /run/bundle; cd /run/bundle
+        "$(readlink -f /usr/local/sbin/$0)" rootfs --kind debian --to rootfs
+        $0 spec
+        sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"lab-probe"/' config.json
+        $0 run corten-lab-test-$0-$$"#;
+    for runtime in ["runc", "crun"] {
+        if Command::new(runtime).arg("--version").output().is_err() {
+            eprintln!("not run: this test needs {runtime}");
+            continue;
+        }
+        let Some(output) = run("small", &[], &["sh", "-ec", script, runtime]) else { return };
+        assert!(output.status.success(), "{runtime}: {output:?}");
+        let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(seen["params"], "ModifyDeviceFiles: 1", "{runtime}");
+        assert_eq!(seen["gpus"], serde_json::json!(["0000:07:00.0", "0000:08:00.0"]), "{runtime}");
+        assert!(seen["devices"].get("/dev/nvidia0").is_none(), "{runtime}");
     }
 }
 

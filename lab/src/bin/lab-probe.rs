@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
@@ -58,10 +58,22 @@ fn node(path: &Path, entry: &fs::Metadata) -> Value {
     })
 }
 
-/// What opening for reading and writing gives: `ok`, or the error's name or number.
+/// What opening gives: `ok`, or the error's name or number. Capability nodes are for reading only, so that is tried
+/// where writing is not allowed.
 fn opening(path: &Path) -> String {
+    match open(path, true) {
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => name_of(open(path, false)),
+        result => name_of(result),
+    }
+}
+
+fn open(path: &Path, write: bool) -> io::Result<fs::File> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    match fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+    fs::OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
+}
+
+fn name_of(result: io::Result<fs::File>) -> String {
+    match result {
         Ok(_) => "ok".into(),
         Err(error) => match error.raw_os_error() {
             Some(libc::ENXIO) => "ENXIO".into(),
