@@ -37,7 +37,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         What::Unknown(_) => {}
         What::Hook { name: "noop", .. } => {}
         What::Hook { name: "disable-device-node-modification", container_spec } => {
-            return state::hide_modify_device_files(container_spec.as_deref());
+            return state::hide_modify_device_files(container_spec.as_deref(), arguments.verbosity == Verbosity::Debug);
         }
         What::Hook { name, .. } => {
             return Err(Fault::new(Code::NotYet, format!("the hook {name} is not in this version yet"))

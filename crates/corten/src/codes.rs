@@ -3,6 +3,7 @@
 /// One row of the table.
 pub struct Entry {
     /// The code.
+    #[cfg_attr(not(test), expect(dead_code, reason = "rows are found by position; a test compares"))]
     pub code: Code,
     /// Its number as messages have it: `E011`.
     pub number: &'static str,
@@ -84,6 +85,9 @@ E021 NotYet: "not in this version yet";
 E030 DeviceUnknown: "no such device on this machine";
     "`corten inventory` lists the devices of this machine and their names";
     "A device is named by index, UUID or an unambiguous beginning of one, PCI bus id, GPU:MIG, or MIG UUID.";
+E031 DeviceAmbiguous: "a name fits several devices";
+    "Write more of the UUID, or use the index";
+    "UUIDs may be abbreviated as long as one device remains.";
 E032 CapabilityUnknown: "no such driver capability";
     "Use compute, compat32, graphics, utility, video, display, ngx or all";
     "NVIDIA_DRIVER_CAPABILITIES holds a word that is no capability, or one that supported-driver-capabilities in \
@@ -121,6 +125,9 @@ E045 NvmlFailed: "NVML answered with an error";
 E046 InventoryInvalid: "an inventory file is not valid";
     "Make it anew with `corten inventory --json`; a damaged cache under /run/corten can be deleted at any time";
     "The file is not JSON, or not an inventory of this version. A damaged cache is never used and never fatal.";
+E047 FactUnknown: "something about this machine is not known";
+    "Check that nvidia-smi works on this machine";
+    "The kernel does not say it, and NVML was not asked, did not answer, or does not report it.";
 E050 RootUnusable: "the container's root cannot be opened";
     "Check root.path in config.json; a relative one is below the bundle";
     "The folder is missing, is not a folder, or the caller has no access to it.";

@@ -4,8 +4,11 @@
 mod cdi_hook;
 mod codes;
 mod command;
+mod container;
+mod decision;
 mod fault;
 mod later;
+mod machine;
 mod programs;
 mod runtime;
 mod version;

@@ -8,7 +8,7 @@ mod create;
 mod exec;
 pub mod logger;
 mod lowlevel;
-mod programs;
+pub mod programs;
 pub mod settings;
 
 use crate::{

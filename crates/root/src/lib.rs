@@ -13,6 +13,7 @@
 mod apply;
 mod container;
 mod error;
+pub mod exec;
 mod folders;
 mod loader;
 mod mount;

@@ -1,10 +1,160 @@
-//! `corten inventory`. To come.
+//! `corten inventory`: this machine's driver and GPUs, as every decision sees them.
 
-use crate::{
-    codes::Code,
-    fault::{Fault, Result},
-};
+use super::usage;
+use crate::{fault::Result, machine, runtime::settings::Location};
+use host::{Gpu, Inventory, Node, SharedNodes, Wanted};
+use std::fmt::Write as _;
 
-pub fn run(_: lexopt::Parser) -> Result<String> {
-    Err(Fault::new(Code::NotYet, "corten inventory is not in this version yet"))
+pub fn run(mut parser: lexopt::Parser) -> Result<String> {
+    let mut json = false;
+    while let Some(arg) = parser.next().map_err(|error| usage("inventory", error))? {
+        match arg {
+            lexopt::Arg::Long("json") => json = true,
+            other => return Err(usage("inventory", other.unexpected())),
+        }
+    }
+    let config = Location::find(|name| std::env::var(name).ok()).load()?;
+    let mut inventory = machine::examine(&config, Wanted::ALL)?;
+    // What NVML knows is worth showing, and no reason to show nothing.
+    if !inventory.gpus.is_empty()
+        && let Err(fault) = machine::ask_nvml(&mut inventory, &config, "what only NVML knows")
+    {
+        inventory.remarks.push(fault.to_string());
+    }
+    Ok(if json { machine::to_json(&inventory) } else { describe(&inventory) })
+}
+
+/// For people. Machines read `--json`.
+fn describe(inventory: &Inventory) -> String {
+    let mut text = format!("Platform  {}\n", word(&inventory.platform));
+    match &inventory.driver {
+        Some(driver) => line(
+            &mut text,
+            format_args!("Driver    {} under {}, {} files", driver.version, driver.root, driver.files.len()),
+        ),
+        None => line(&mut text, format_args!("Driver    none")),
+    }
+    if let Some((major, minor)) = inventory.nvml.as_ref().and_then(|nvml| nvml.cuda_version) {
+        line(&mut text, format_args!("CUDA      {major}.{minor}"));
+    }
+    gpus(&mut text, inventory);
+    nodes(&mut text, &inventory.nodes);
+    for remark in &inventory.remarks {
+        line(&mut text, format_args!("\nNote: {remark}"));
+    }
+    text
+}
+
+fn gpus(text: &mut String, inventory: &Inventory) {
+    if inventory.gpus.is_empty() {
+        return line(text, format_args!("\nNo GPUs."));
+    }
+    line(text, format_args!("\n{:>5}  {:12}  {:40}  {:14}  MODEL", "INDEX", "BUS ID", "UUID", "NODE"));
+    for gpu in &inventory.gpus {
+        let node = shown(&gpu.node);
+        line(text, format_args!("{:>5}  {:12}  {:40}  {node:14}  {}", gpu.index, gpu.bus_id, gpu.uuid, gpu.model));
+        mig(text, gpu, inventory);
+    }
+}
+
+/// The MIG devices of one GPU, with the names by which they can be asked for where NVML told them.
+fn mig(text: &mut String, gpu: &Gpu, inventory: &Inventory) {
+    let facts = inventory.nvml.iter().flat_map(|nvml| &nvml.gpus).find(|facts| facts.uuid == gpu.uuid);
+    for device in &gpu.mig {
+        let known = facts
+            .into_iter()
+            .flat_map(|facts| &facts.mig)
+            .find(|mig| (mig.gpu_instance, mig.compute_instance) == (device.gpu_instance, device.compute_instance));
+        let (slot, uuid, name) = match known {
+            Some(mig) => (format!("{}:{}", gpu.index, mig.index), mig.uuid.as_str(), mig.name.as_str()),
+            None => (format!("{}:?", gpu.index), "", "MIG"),
+        };
+        let place = format!("GI {} CI {}", device.gpu_instance, device.compute_instance);
+        line(text, format_args!("{slot:>5}  {place:12}  {uuid:40}  {:14}  {name}", ""));
+    }
+}
+
+fn nodes(text: &mut String, nodes: &SharedNodes) {
+    let single = [&nodes.ctl, &nodes.modeset, &nodes.uvm, &nodes.uvm_tools, &nodes.mig_config, &nodes.mig_monitor];
+    let lists = [&nodes.nvswitch, &nodes.gds, &nodes.mofed, &nodes.gdrcopy];
+    let imex = nodes.imex.iter().map(|channel| &channel.node);
+    let all: Vec<_> = single.into_iter().flatten().chain(lists.into_iter().flatten()).chain(imex).map(shown).collect();
+    if !all.is_empty() {
+        line(text, format_args!("\nOther nodes: {}", all.join(" ")));
+    }
+}
+
+/// A node's path; in brackets where only the kernel knows it so far.
+fn shown(node: &Node) -> String {
+    if node.exists { node.path.to_string() } else { format!("[{}]", node.path) }
+}
+
+fn word(platform: &host::Platform) -> String {
+    format!("{platform:?}").to_lowercase()
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci::{ContainerPath, HostPath};
+
+    fn node(path: &str, exists: bool) -> Node {
+        Node {
+            host: HostPath::new(path).unwrap(),
+            path: ContainerPath::new(path).unwrap(),
+            major: 195,
+            minor: 0,
+            mode: 0o666,
+            uid: 0,
+            gid: 0,
+            exists,
+        }
+    }
+
+    #[test]
+    fn says_what_there_is() {
+        let gpu = Gpu {
+            index: 0,
+            minor: 1,
+            uuid: "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c".into(),
+            bus_id: "0000:07:00.0".into(),
+            model: "NVIDIA A100".into(),
+            node: node("/dev/nvidia1", false),
+            drm: vec![],
+            drm_links: vec![],
+            mig_capable: true,
+            mig: vec![host::MigDevice {
+                gpu_instance: 3,
+                compute_instance: 0,
+                gpu_instance_node: node("/dev/nvidia-caps/nvidia-cap30", true),
+                compute_instance_node: node("/dev/nvidia-caps/nvidia-cap31", true),
+            }],
+        };
+        let inventory = Inventory {
+            platform: host::Platform::Discrete,
+            gpus: vec![gpu],
+            nodes: SharedNodes { ctl: Some(node("/dev/nvidiactl", true)), ..SharedNodes::default() },
+            remarks: vec!["no libcuda was found".into()],
+            ..Inventory::default()
+        };
+        expect_test::expect![[r#"
+            Platform  discrete
+            Driver    none
+
+            INDEX  BUS ID        UUID                                      NODE            MODEL
+                0  0000:07:00.0  GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c  [/dev/nvidia1]  NVIDIA A100
+              0:?  GI 3 CI 0                                                               MIG
+
+            Other nodes: /dev/nvidiactl
+
+            Note: no libcuda was found
+        "#]]
+        .assert_eq(&describe(&inventory));
+        assert!(describe(&Inventory::default()).contains("No GPUs."));
+    }
 }

@@ -4,9 +4,7 @@ use std::{
     env,
     ffi::OsString,
     io,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// Counts how often this program has become a runtime on the way here. It is the one thing that the low-level runtime
@@ -39,7 +37,9 @@ pub fn become_runtime(path: &Path, args: &[OsString]) -> ExecError {
     if depth >= DEEPEST {
         return ExecError::Loop(path.to_owned());
     }
-    let source = Command::new(path).args(args).env(DEPTH, (depth + 1).to_string()).exec();
+    let own = (OsString::from(DEPTH), OsString::from((depth + 1).to_string()));
+    let environment = env::vars_os().filter(|(name, _)| name != DEPTH).chain([own]);
+    let source = root::exec::become_program(path, args, environment);
     ExecError::Refused { path: path.to_owned(), source }
 }
 

@@ -1,0 +1,170 @@
+//! From what a container asks for to what is changed about it: the way through the other crates.
+
+use crate::{
+    codes::Code,
+    container::Container,
+    fault::{Fault, Result},
+    machine,
+    runtime::programs,
+};
+use host::{Capabilities, Capability, Inventory, Wanted};
+use oci::HostPath;
+use plan::{
+    Config, Edits, Layout, Mode, PlanError, Request,
+    mode::{self, Resolved},
+    request::ImexRequest,
+    requirement::RequirementError,
+};
+use root::{ContainerRoot, RootError};
+use std::env;
+
+/// What is to be done, and how it came to that.
+pub struct Decision {
+    /// The way in which the container gets its GPUs.
+    pub mode: Mode,
+    /// Why that way.
+    pub reason: String,
+    /// The changes; none in legacy mode, whose hook makes them.
+    pub edits: Edits,
+    /// The root that they were decided for.
+    root: Option<(ContainerRoot, Layout)>,
+}
+
+/// Decides for a container. `machine` is another machine to decide for; without it this one is looked at.
+pub fn decide(
+    container: &Container,
+    request: &Request,
+    config: &Config,
+    machine: Option<Inventory>,
+) -> Result<Decision> {
+    let here = machine.is_none();
+    let mut inventory = match machine {
+        Some(inventory) => inventory,
+        None if needs_machine(config) => machine::examine(config, wanted(request, config))?,
+        None => Inventory::default(),
+    };
+    let Resolved { mode, reason } = mode::resolve(&config.runtime.mode, request, inventory.platform, Mode::JitCdi)
+        .map_err(|error| Fault::from_error(Code::ModeUnknown, &error))?;
+    match mode {
+        Mode::Legacy => Ok(Decision { mode, reason, edits: Edits::default(), root: None }),
+        Mode::Csv | Mode::Cdi => Err(not_yet(mode, &reason)),
+        Mode::JitCdi => {
+            let root = open_root(container)?;
+            let layout = root.survey();
+            if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
+                machine::ask_nvml(&mut inventory, config, &why)?;
+            }
+            let edits = plan::plan(request, &inventory, config, &layout, &hook_path(config)?)
+                .map_err(|error| plan_fault(&error))?;
+            for remark in &edits.remarks {
+                log::warn!("{remark}");
+            }
+            Ok(Decision { mode, reason, edits, root: Some((root, layout)) })
+        }
+    }
+}
+
+impl Decision {
+    /// The log's line about the mode, which tools look for.
+    pub fn mode_line(&self, config: &Config) -> String {
+        match config.runtime.mode.as_str() {
+            "auto" => format!("Auto-detected mode as '{}'", self.mode),
+            asked => format!("Using requested mode '{asked}'"),
+        }
+    }
+
+    /// Makes the changes: in the document, in the root, and last on disk. If anything fails, file and root are as they
+    /// were.
+    pub fn carry_out(&self, container: &mut Container) -> Result<()> {
+        cdi::apply(&self.edits.spec.to_container_edits(), &mut container.document).map_err(|error| {
+            let code = match error {
+                cdi::ApplyError::Document(_) => Code::SpecInvalid,
+                _ => Code::HostUnreadable,
+            };
+            Fault::from_error(code, &error)
+        })?;
+        let Some((root, layout)) = self.root.as_ref().filter(|_| !self.edits.root.is_empty()) else {
+            return container.save();
+        };
+        let done = root.apply_then(&self.edits.root, layout, |done| {
+            if let Some(missing) = done.needed.first() {
+                return Err(Fault::new(
+                    Code::RootNotPrepared,
+                    format!("the container's root is read-only and lacks {}", missing.path()),
+                )
+                .next("Use a root that can be written (an overlay), or an image that brings these links itself"));
+            }
+            container.save()
+        })?;
+        for remark in &done.remarks {
+            log::info!("{remark}");
+        }
+        for path in &done.changed {
+            log::debug!("Made {path} in the container's root");
+        }
+        Ok(())
+    }
+}
+
+impl From<RootError> for Fault {
+    fn from(error: RootError) -> Fault {
+        let code = match error {
+            RootError::Open { .. } => Code::RootUnusable,
+            RootError::HostRoot(_) => Code::RootEscapes,
+            _ => Code::RootNotPrepared,
+        };
+        Fault::from_error(code, &error)
+    }
+}
+
+/// Where the configured mode alone decides, a look at the machine would be wasted.
+fn needs_machine(config: &Config) -> bool {
+    !matches!(config.runtime.mode.as_str(), "legacy" | "csv")
+}
+
+/// The parts of the machine that a decision about this request can depend on.
+fn wanted(request: &Request, config: &Config) -> Wanted {
+    let capabilities = match config.runtime.jit_ignore_driver_capabilities {
+        true => Capabilities::ALL,
+        false => request.capabilities,
+    };
+    let graphical = Capabilities::of(&[Capability::Graphics, Capability::Display, Capability::Video]);
+    let no_channels = matches!(&request.imex, ImexRequest::Channels(names) if names.is_empty());
+    let extras = !request.gated.is_empty() || !no_channels;
+    Wanted { capabilities, driver: true, gpus: true, drm: capabilities.meets(graphical), extras, ..Wanted::ALL }
+}
+
+fn open_root(container: &Container) -> Result<ContainerRoot> {
+    Ok(ContainerRoot::open(&container.root_path()?, container.owner()?)?)
+}
+
+/// The program that our one hook names.
+fn hook_path(config: &Config) -> Result<HostPath> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = programs::cdi_hook(programs::own_folder().as_deref(), &config.ctk.path, &path);
+    HostPath::new(path).map_err(|error| Fault::from_error(Code::ConfigInvalid, &error).within("nvidia-ctk.path"))
+}
+
+fn not_yet(mode: Mode, reason: &str) -> Fault {
+    Fault::new(Code::NotYet, format!("mode {mode} is not in this version yet ({reason})"))
+}
+
+fn plan_fault(error: &PlanError) -> Fault {
+    let code = match error {
+        PlanError::NoDriver { .. } => Code::DriverMissing,
+        PlanError::OtherPlatform { .. } => Code::NotYet,
+        PlanError::NoGpus { .. }
+        | PlanError::NothingToGrant { .. }
+        | PlanError::UnknownDevice { .. }
+        | PlanError::UnknownChannel { .. } => Code::DeviceUnknown,
+        PlanError::Ambiguous { .. } => Code::DeviceAmbiguous,
+        PlanError::MixedNames { .. } | PlanError::InvalidChannel { .. } => Code::RequestInvalid,
+        PlanError::UnknownFact { .. } | PlanError::Requirement(RequirementError::Unknown { .. }) => Code::FactUnknown,
+        PlanError::Requirement(RequirementError::Syntax { .. }) => Code::RequirementInvalid,
+        // Its text ends with who demands it, not with what to do.
+        PlanError::Requirement(RequirementError::Unsatisfied { .. }) => {
+            return Fault::new(Code::RequirementUnmet, error.to_string());
+        }
+    };
+    Fault::from_error(code, error)
+}

@@ -1,0 +1,96 @@
+//! This machine, or one that a file describes: how the programs come by an inventory.
+
+use crate::{
+    codes::Code,
+    fault::{Fault, Result},
+};
+use host::{Fingerprint, HostError, Inventory, Roots, Wanted};
+use nvml::{Ask, CachePlace, Expected, NvmlError, Problem};
+use oci::HostPath;
+use plan::Config;
+use serde::Serialize;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// Larger than the inventory of any machine.
+const LARGEST: u64 = 16 << 20;
+
+/// What this machine has of what is wanted.
+pub fn examine(config: &Config, wanted: Wanted) -> Result<Inventory> {
+    let inventory = host::discover(&roots(config)?, wanted).map_err(|error| {
+        let code = match error {
+            HostError::Root { .. } => Code::ConfigInvalid,
+            HostError::Read { .. } => Code::HostUnreadable,
+        };
+        Fault::from_error(code, &error)
+    })?;
+    for remark in &inventory.remarks {
+        log::debug!("{remark}");
+    }
+    Ok(inventory)
+}
+
+/// Adds what only NVML knows to an inventory; `wanted` says what for, in errors. A machine that has not changed since
+/// the last answer is not asked again.
+pub fn ask_nvml(inventory: &mut Inventory, config: &Config, wanted: &str) -> Result<()> {
+    let roots = roots(config)?;
+    let fingerprint = Fingerprint::take(&roots).map_err(|error| Fault::from_error(Code::HostUnreadable, &error))?;
+    let ask = Ask {
+        wanted: wanted.to_owned(),
+        helper: nvml::default_helper(),
+        library: host::locate_nvml(&roots),
+        fingerprint,
+        user: None,
+        expected: Expected {
+            gpus: inventory.gpus.len(),
+            mig_devices: inventory.gpus.iter().map(|gpu| gpu.mig.len()).sum(),
+        },
+        timeout: nvml::DEFAULT_TIMEOUT,
+        cache: CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref()),
+    };
+    inventory.nvml = Some(nvml::facts(&ask).map_err(|error| nvml_fault(&error))?);
+    Ok(())
+}
+
+fn nvml_fault(error: &NvmlError) -> Fault {
+    let code = match error.problem {
+        Problem::HelperMissing(_) | Problem::NotStarted { .. } | Problem::NotLoaded(_) => Code::NvmlAbsent,
+        Problem::TimedOut { .. } => Code::NvmlHangs,
+        Problem::Crashed { .. } => Code::NvmlCrashed,
+        Problem::Refused { .. } | Problem::Garbage { .. } | Problem::Watch(_) => Code::NvmlFailed,
+    };
+    Fault::from_error(code, error)
+}
+
+/// Where this machine is looked at: `nvidia-container-cli.root` says where its driver is.
+pub fn roots(config: &Config) -> Result<Roots> {
+    match config.cli.root.as_str() {
+        "" => Ok(Roots::default()),
+        root => HostPath::new(root).map(Roots::new).map_err(|error| {
+            Fault::new(Code::ConfigInvalid, format!("nvidia-container-cli.root: {error}"))
+                .next("Give the absolute path of the folder that holds the driver")
+        }),
+    }
+}
+
+/// A machine from the file that `corten inventory --json` wrote.
+pub fn load(path: &Path) -> Result<Inventory> {
+    let failed = |error: &dyn std::error::Error| {
+        Fault::new(Code::InventoryInvalid, format!("cannot read a machine from {}: {error}", path.display()))
+    };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(failed(&io::Error::from(io::ErrorKind::FileTooLarge)));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| failed(&error))
+}
+
+/// Indented, with a line break at the end.
+pub fn to_json(value: &impl Serialize) -> String {
+    // Our own types have string keys and no failing serialisers, the only things that serde_json refuses.
+    serde_json::to_string_pretty(value).map_or_else(|error| error.to_string(), |text| text + "\n")
+}

@@ -1,0 +1,9 @@
+//! The built executable under its names, with a low-level runtime that only writes down how it was started. What needs a
+//! GPU machine is tested on the lab's (tests/compliance, tests/engines).
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
+
+mod failures;
+mod forwarding;
+mod hook;
+mod stage;
+mod tools;
