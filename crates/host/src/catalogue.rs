@@ -147,10 +147,22 @@ pub(crate) fn library(stem: &str) -> Option<(usize, &'static LibraryRow)> {
     LIBRARIES.iter().enumerate().find(|(_, row)| row.stem == stem)
 }
 
+/// Libraries of that stem have versions of their own.
+pub(crate) fn has_own_version(stem: &str) -> bool {
+    LIBRARIES.iter().any(|row| row.version != Version::Driver && row.stem == stem)
+}
+
+/// A file name before and after its first `.so`; `None` without one.
+pub(crate) fn split_stem(name: &str) -> Option<(&str, &str)> {
+    // Run for every file in a library folder: plain bytes are several times faster here than a search for text.
+    let at = name.as_bytes().windows(3).position(|three| three == b".so")?;
+    Some((&name[..at], &name[at + 3..]))
+}
+
 /// A loader cache's entry of that name shows that its folder may hold parts of a driver.
 pub(crate) fn is_sign_of_driver(name: &str) -> bool {
-    let stem = name.split(".so").next().unwrap_or_default();
-    stem.starts_with("libnvidia-") || library(stem).is_some_and(|(_, row)| row.version != Version::Explicit)
+    let named = |stem| library(stem).is_some_and(|(_, row)| row.version != Version::Explicit);
+    name.starts_with("libnvidia-") || split_stem(name).is_some_and(|(stem, _)| named(stem))
 }
 
 /// X.Org's display driver, the one library without a version in its name.

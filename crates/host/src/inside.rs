@@ -11,7 +11,11 @@ use rustix::{
     fs::{AtFlags, CWD, FileType, Stat, readlinkat, statat},
     io::Errno,
 };
-use std::{cell::RefCell, collections::HashSet, io};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    io,
+};
 
 /// Links followed before a path counts as a loop, as in the kernel.
 const MAX_LINKS: u32 = 40;
@@ -19,8 +23,10 @@ const MAX_LINKS: u32 = 40;
 /// A root, and what has been learnt about the folders below it.
 pub(crate) struct Inside {
     root: HostPath,
-    /// Real folders: no link, at any level.
+    /// Real paths that are no links.
     real: RefCell<HashSet<String>>,
+    /// Where folders lead, by the text that they were asked for by.
+    folders: RefCell<HashMap<String, Result<String, Errno>>>,
 }
 
 impl Inside {
@@ -32,7 +38,7 @@ impl Inside {
         }
         let text = real.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
         let root = HostPath::new(text).map_err(|_| io::ErrorKind::InvalidFilename)?;
-        Ok(Inside { root, real: RefCell::default() })
+        Ok(Inside { root, real: RefCell::default(), folders: RefCell::default() })
     }
 
     /// The root's real path on this machine.
@@ -43,54 +49,87 @@ impl Inside {
     /// The real place of `path` (a path below the root, with or without a leading slash). The last component must
     /// exist, whatever it is.
     pub(crate) fn resolve(&self, path: &str) -> Result<HostPath, Errno> {
-        let mut done: Vec<String> = Vec::new();
-        let mut todo: Vec<String> = parts(path);
-        let mut links = 0;
-        while let Some(part) = todo.pop() {
-            if part == ".." {
-                done.pop();
-                continue;
-            }
-            let last = todo.is_empty();
-            done.push(part);
-            if let Some(target) = self.link_at(&done, last)? {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(Errno::LOOP);
-                }
-                done.pop();
-                if target.starts_with('/') {
-                    done.clear();
-                }
-                todo.extend(parts(&target));
-            }
-        }
-        Ok(self.root.join(&done.join("/")))
+        let (folder, name) = split(path);
+        host_path(self.walk(self.folder(folder)?, name)?)
     }
 
-    /// What the link at `parts` says; `None` for anything else that exists.
-    fn link_at(&self, parts: &[String], last: bool) -> Result<Option<String>, Errno> {
-        let below = parts.join("/");
-        if self.real.borrow().contains(&below) {
+    /// The real place of `path` and what lies there. One call of the kernel where it is no link and its folder is
+    /// known.
+    pub(crate) fn find(&self, path: &str) -> Option<(HostPath, Stat)> {
+        let (folder, name) = split(path);
+        let folder = self.folder(folder).ok()?;
+        let is_plain = !matches!(name, "" | "." | "..");
+        let here = is_plain.then(|| format!("{folder}/{name}"));
+        if let Some(here) = here {
+            let stat = status(&here)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                return Some((host_path(here).ok()?, stat));
+            }
+        }
+        let real = self.walk(folder, name).ok()?;
+        let stat = status(&real)?;
+        Some((host_path(real).ok()?, stat))
+    }
+
+    /// Where the folder `path` really is, as a path of the host without a trailing slash: empty for `/` itself.
+    fn folder(&self, path: &str) -> Result<String, Errno> {
+        if let Some(known) = self.folders.borrow().get(path) {
+            return known.clone();
+        }
+        let found = self.walk(self.top().to_owned(), path);
+        self.folders.borrow_mut().insert(path.to_owned(), found.clone());
+        found
+    }
+
+    /// The root as text that a slash and a name can follow.
+    fn top(&self) -> &str {
+        self.root.as_str().trim_end_matches('/')
+    }
+
+    /// Follows `path` from the real folder `place`.
+    fn walk(&self, mut place: String, path: &str) -> Result<String, Errno> {
+        let mut todo = parts(path);
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            let folder = place.len();
+            if part == ".." {
+                self.climb(&mut place);
+                continue;
+            }
+            place.extend(["/", &part]);
+            let Some(target) = self.link_at(&place, todo.is_empty())? else { continue };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            place.truncate(if target.starts_with('/') { self.top().len() } else { folder });
+            todo.extend(parts(&target));
+        }
+        Ok(place)
+    }
+
+    /// Removes the last component, but no part of the root.
+    fn climb(&self, place: &mut String) {
+        if place.len() > self.top().len() {
+            place.truncate(place.rfind('/').unwrap_or(0));
+        }
+    }
+
+    /// What the link at `place` says; `None` for anything else that exists.
+    fn link_at(&self, place: &str, last: bool) -> Result<Option<String>, Errno> {
+        if self.real.borrow().contains(place) {
             return Ok(None);
         }
-        match readlinkat(CWD, self.root.join(&below).as_path(), Vec::new()) {
+        match readlinkat(CWD, place, Vec::new()) {
             Ok(target) => target.into_string().map(Some).map_err(|_| Errno::ILSEQ),
             Err(Errno::INVAL) => {
                 if !last {
-                    self.real.borrow_mut().insert(below);
+                    self.real.borrow_mut().insert(place.to_owned());
                 }
                 Ok(None)
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The real place of `path` and what lies there.
-    pub(crate) fn find(&self, path: &str) -> Option<(HostPath, Stat)> {
-        let real = self.resolve(path).ok()?;
-        let stat = statat(CWD, real.as_path(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some((real, stat))
     }
 
     /// The real place of `path`, if a file of that kind lies there.
@@ -106,6 +145,21 @@ impl Inside {
             (root, Some(_)) => &host.as_str()[root.len()..],
         }
     }
+}
+
+/// The folder of a path and its last component.
+fn split(path: &str) -> (&str, &str) {
+    path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path))
+}
+
+/// What lies at `place`; a link counts as a link.
+fn status(place: &str) -> Option<Stat> {
+    statat(CWD, if place.is_empty() { "/" } else { place }, AtFlags::SYMLINK_NOFOLLOW).ok()
+}
+
+/// A real place as a path; the empty one is `/`.
+fn host_path(place: String) -> Result<HostPath, Errno> {
+    HostPath::new(if place.is_empty() { "/".to_owned() } else { place }).map_err(|_| Errno::INVAL)
 }
 
 /// The components of a path, last first; `.` and empty ones left out.
@@ -148,6 +202,30 @@ mod tests {
         assert_eq!(inside.resolve("/a"), Err(Errno::LOOP));
         assert_eq!(inside.resolve("/none/x"), Err(Errno::NOENT));
         assert_eq!(inside.resolve("/file/x"), Err(Errno::NOTDIR));
+        assert!(inside.find("/a").is_none() && inside.find("/file/x").is_none());
+    }
+
+    #[test]
+    fn the_root_itself_can_be_asked_for() {
+        let tree = Tree::new();
+        tree.folder("usr/lib");
+        let inside = Inside::open(&tree.root()).unwrap();
+        for path in ["/", "", ".", "..", "/usr/..", "/usr/../..", "usr/lib/../../../"] {
+            assert_eq!(inside.resolve(path), Ok(tree.root()), "{path}");
+            assert_eq!(inside.find(path).unwrap().0, tree.root(), "{path}");
+        }
+        let machine = Inside::open(&HostPath::root()).unwrap();
+        assert_eq!(machine.resolve("/.."), Ok(HostPath::root()));
+        assert_eq!(machine.find("/proc").unwrap().0.as_str(), "/proc");
+    }
+
+    #[test]
+    fn finds_what_a_link_leads_to() {
+        let tree = Tree::new();
+        tree.file("a/file", "").link("b/link", "/a/file").link("c", "b");
+        let (real, stat) = Inside::open(&tree.root()).unwrap().find("/c/link").unwrap();
+        assert_eq!(real, tree.root().join("a/file"));
+        assert_eq!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 use super::Search;
 use crate::{Roots, catalogue, elf::Machine, folder, folder::EntryKind, inside::Inside, ldcache, version};
 use oci::HostPath;
-use std::collections::HashSet;
+use rustix::fs::FileType;
+use std::{collections::HashSet, fs::File, io::Read};
 
 /// Libraries whose links lead to the folder of the real files, wherever a distribution's alternatives put it.
 const SIGNPOSTS: [&str; 3] = ["libcuda", "libnvidia-ml", "libGLX_nvidia"];
@@ -60,7 +61,7 @@ impl<'a> Folder<'a> {
     }
 
     fn add(&mut self, name: &str, kind: EntryKind) {
-        let Some((stem, rest)) = name.split_once(".so") else { return };
+        let Some((stem, rest)) = catalogue::split_stem(name) else { return };
         if kind == EntryKind::Folder {
             return;
         }
@@ -74,8 +75,7 @@ impl<'a> Folder<'a> {
             self.signposts.push(name.to_owned());
         }
         let Some(number) = rest.strip_prefix('.') else { return };
-        let own = || catalogue::library(stem).is_some_and(|(_, row)| row.version != catalogue::Version::Driver);
-        if version::is_numeric(number) && (number.contains('.') || own()) {
+        if version::is_driver(number) || version::is_numeric(number) && catalogue::has_own_version(stem) {
             self.entries.push(Entry { name: name.to_owned(), stem: stem.len(), regular: kind == EntryKind::File });
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Folder<'a> {
     /// The real file behind one of the folder's entries.
     pub(super) fn resolve(&self, name: &str) -> Option<HostPath> {
         let path = self.real.join(name);
-        self.within.find_kind(self.within.strip(&path), rustix::fs::FileType::RegularFile)
+        self.within.find_kind(self.within.strip(&path), FileType::RegularFile)
     }
 }
 
@@ -165,11 +165,17 @@ pub(crate) fn standard_places(machine: Machine) -> Vec<String> {
 /// are not the driver, though they have its names.
 pub(crate) fn cached_places(roots: &Roots, inside: &Inside, remarks: &mut Vec<String>) -> Vec<String> {
     let path = match &roots.ldcache {
-        Some(path) => Ok(path.clone()),
-        None => inside.resolve(ldcache::PATH),
+        Some(path) => Some(path.clone()),
+        None => inside.find_kind(ldcache::PATH, FileType::RegularFile),
     };
-    let Ok(path) = path else { return Vec::new() };
-    let Ok(bytes) = std::fs::read(&path) else { return Vec::new() };
+    let Some(path) = path else { return Vec::new() };
+    let mut bytes = Vec::new();
+    // One byte more than the reader takes, so that it refuses what has been cut off.
+    let read = File::open(&path).and_then(|file| file.take(ldcache::MAX_FILE as u64 + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        remarks.push(format!("The loader cache {path} is left out of account: {error}."));
+        return Vec::new();
+    }
     let cache = match ldcache::parse(&bytes) {
         Ok(cache) => cache,
         Err(error) => {

@@ -57,10 +57,12 @@ fn uvm(nodes: &mut Nodes, name: &str, minor: u32) -> Option<Node> {
 }
 
 fn extras(nodes: &mut Nodes, shared: &mut SharedNodes) {
-    shared.nvswitch = nodes_named(nodes, "", "nvidia-nvswitch", "nvidia-nvswitch");
-    shared.gds = nodes_named(nodes, "", "nvidia-fs", "nvidia-fs");
+    let names = nodes.names("", |name| name.starts_with("nvidia-"));
+    let named = |prefix: &'static str| names.iter().filter(move |name| name.starts_with(prefix));
+    shared.nvswitch = named("nvidia-nvswitch").filter_map(|name| nodes.of_driver(name, "nvidia-nvswitch")).collect();
+    shared.gds = named("nvidia-fs").filter_map(|name| nodes.of_driver(name, "nvidia-fs")).collect();
     shared.gdrcopy = nodes.of_driver("gdrdrv", "gdrdrv").into_iter().collect();
-    shared.mofed = nodes_named(nodes, "infiniband/", "uverbs", "infiniband_verbs");
+    shared.mofed = verbs(nodes);
     shared.mofed.extend(nodes.on_disk("infiniband/rdma_cm"));
     shared.imex_major = nodes.kernel.majors.get("nvidia-caps-imex-channels");
     shared.imex = imex(nodes, shared.imex_major);
@@ -69,10 +71,9 @@ fn extras(nodes: &mut Nodes, shared: &mut SharedNodes) {
     }
 }
 
-/// Character devices of `driver` below `dev/FOLDER` whose names begin with `prefix`, in the order of their names.
-fn nodes_named(nodes: &mut Nodes, folder: &str, prefix: &str, driver: &str) -> Vec<Node> {
-    let names = nodes.names(folder, |name| name.starts_with(prefix));
-    names.iter().filter_map(|name| nodes.of_driver(&format!("{folder}{name}"), driver)).collect()
+fn verbs(nodes: &mut Nodes) -> Vec<Node> {
+    let names = nodes.names("infiniband", |name| name.starts_with("uverbs"));
+    names.iter().filter_map(|name| nodes.of_driver(&format!("infiniband/{name}"), "infiniband_verbs")).collect()
 }
 
 fn imex(nodes: &mut Nodes, major: Option<u32>) -> Vec<ImexChannel> {

@@ -38,7 +38,7 @@ fn excluded_and_unreadable_gpus_are_named() {
     let found = look(&tree);
     assert_eq!(found.gpus.len(), 1);
     assert_eq!((found.gpus[0].index, found.gpus[0].uuid.as_str()), (0, ""));
-    assert_eq!(found.remarks.len(), 3, "{:?}", found.remarks);
+    assert_eq!(found.remarks.len(), 4, "{:?}", found.remarks);
     for (remark, part) in
         found.remarks.iter().zip(["0000:01:00.0 is excluded", "0000:02:00.0/information", "0000:03:00.0 yet"])
     {
