@@ -61,7 +61,12 @@ impl ContainerRoot {
     pub fn read(&self, path: &ContainerPath, limit: usize) -> Result<Vec<u8>, RootError> {
         let found = self.find(path, Last::Follow).map_err(RootError::failed("open", path))?;
         let file = open_regular(found, path)?;
-        let mut content = Vec::new();
+        // What is read is bounded too: a size is only what the file claims at this moment.
+        let size = fstat(&file).map_err(RootError::failed("look at", path))?.st_size;
+        if size > limit as i64 {
+            return Err(RootError::TooLarge { path: path.clone(), limit });
+        }
+        let mut content = Vec::with_capacity(size as usize + 1);
         let mut bounded = (&file).take(limit as u64 + 1);
         bounded.read_to_end(&mut content).map_err(|error| RootError::Failed {
             action: "read",

@@ -54,6 +54,14 @@ impl RootError {
         move |source| RootError::Failed { action, path: path.clone(), source }
     }
 
+    /// What lies there is no file that could be read; something of ours may take its place.
+    pub(crate) fn is_unusable(&self) -> bool {
+        matches!(
+            self,
+            RootError::NotRegular(_) | RootError::TooLarge { .. } | RootError::Failed { source: Errno::LOOP, .. }
+        )
+    }
+
     /// The file, or a folder on its way, does not exist.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, RootError::Failed { source: Errno::NOENT | Errno::NOTDIR, .. })

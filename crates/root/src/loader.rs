@@ -47,7 +47,7 @@ fn existing(root: &ContainerRoot, path: &ContainerPath, remarks: &mut Vec<String
     let content = match root.read_if_any(path, ldcache::MAX_FILE) {
         Ok(None) => return Ok(None),
         Ok(Some(content)) => content,
-        Err(error @ (RootError::NotRegular(_) | RootError::TooLarge { .. })) => {
+        Err(error) if error.is_unusable() => {
             remarks.push(format!("{error}; a new loader cache takes its place"));
             return Ok(None);
         }

@@ -14,12 +14,21 @@ use std::{fs::File, io::Write};
 
 const NAME: &str = "file";
 
-/// Lays a file with this content over `target` (both an `O_PATH` descriptor and whatever `reopen` finds again under its
-/// name): mode 0444, read-only, without set-uid, devices or execution, and private.
-///
-/// New kernels (6.15) do it with mounts that are never visible under a name. Older ones get a tmpfs over `folder`, the
-/// target's own, for as long as it takes to bind the file; hence [`Covered`].
-pub(crate) fn cover(target: BorrowedFd, place: &dyn Covered, content: &[u8]) -> Result<(), Errno> {
+/// How a mount is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Technique {
+    /// By mounts that are never visible under a name (Linux 6.15).
+    Detached,
+    /// By `mount(2)`: a tmpfs lies over the target's folder for as long as it takes to bind the file.
+    Classic,
+}
+
+/// Lays a file with this content over `target`: mode 0444, read-only, without set-uid, devices or execution, and
+/// private. Detached where the kernel can do that.
+pub(crate) fn cover(target: BorrowedFd, place: &dyn Covered, content: &[u8], how: Technique) -> Result<(), Errno> {
+    if how == Technique::Classic {
+        return classic(target, place, content);
+    }
     match detached(content) {
         Ok(file) => {
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -53,7 +62,7 @@ fn detached(content: &[u8]) -> Result<OwnedFd, Errno> {
 }
 
 /// The same with `mount(2)`. Paths are descriptors' own, so that no name is looked up by the kernel.
-pub(crate) fn classic(target: BorrowedFd, place: &dyn Covered, content: &[u8]) -> Result<(), Errno> {
+fn classic(target: BorrowedFd, place: &dyn Covered, content: &[u8]) -> Result<(), Errno> {
     let under = place.folder()?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let options = std::ffi::CString::new(format!("size={},mode=0555", size(content))).map_err(|_| Errno::INVAL)?;

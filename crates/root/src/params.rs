@@ -20,6 +20,8 @@ use rustix::{
 };
 use std::{fs::File, io::Read};
 
+pub use crate::mount::Technique;
+
 /// Where the driver shows its parameters.
 pub const PATH: &str = "/proc/driver/nvidia/params";
 /// The real file has about 1 KiB.
@@ -73,6 +75,14 @@ pub enum ParamsError {
 /// # Errors
 /// [`ParamsError`]; nothing is mounted then.
 pub fn hide(root: &ContainerRoot, host: &HostPath) -> Result<Outcome, ParamsError> {
+    hide_by(root, host, Technique::Detached)
+}
+
+/// The same with a chosen technique, for tests and for kernels whose detached mounts are known bad.
+///
+/// # Errors
+/// As [`hide`].
+pub fn hide_by(root: &ContainerRoot, host: &HostPath, how: Technique) -> Result<Outcome, ParamsError> {
     let Some(copy) = read_host(host)?.as_deref().and_then(switched_off) else { return Ok(Outcome::NotNeeded) };
     let path = ContainerPath::root().join(PATH);
     let target = match root.find(&path, Last::Follow) {
@@ -90,7 +100,7 @@ pub fn hide(root: &ContainerRoot, host: &HostPath) -> Result<Outcome, ParamsErro
         };
     }
     let place = Place { root, path: &path };
-    match cover(target.as_fd(), &place, copy.as_bytes()) {
+    match cover(target.as_fd(), &place, copy.as_bytes(), how) {
         Ok(()) => Ok(Outcome::Hidden),
         Err(source) => Err(ParamsError::Mount { path, source }),
     }

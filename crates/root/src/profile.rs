@@ -19,10 +19,8 @@ pub(crate) fn missing(root: &ContainerRoot, minors: u64) -> Result<Option<Step>,
     let content = text(minors).into_bytes();
     match root.read_if_any(&path, MAX_FILE) {
         Ok(Some(existing)) if existing == content => Ok(None),
-        Ok(_) | Err(RootError::NotRegular(_) | RootError::TooLarge { .. }) => {
-            Ok(Some(Step::File { path, content, mode: 0o444, folder_mode: 0o555 }))
-        }
-        Err(error) => Err(error),
+        Err(error) if !error.is_unusable() => Err(error),
+        _ => Ok(Some(Step::File { path, content, mode: 0o444, folder_mode: 0o555 })),
     }
 }
 

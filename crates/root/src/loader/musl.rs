@@ -19,7 +19,7 @@ pub(super) fn missing(
     let path = ContainerPath::root().join(&format!("etc/ld-musl-{}.path", std::env::consts::ARCH));
     let existing = match root.read_if_any(&path, MAX_FILE) {
         Ok(existing) => existing,
-        Err(error @ (RootError::NotRegular(_) | RootError::TooLarge { .. })) => {
+        Err(error) if error.is_unusable() => {
             remarks.push(format!("{error}; a new list takes its place"));
             None
         }
