@@ -230,8 +230,8 @@ fn one_line(name: &str, stderr: &str) -> String {
 
 /// The message of the last error in a JSON log.
 fn last_error(log: &str) -> String {
-    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let last = lines.filter(|line| line["level"] == "error").next_back();
+    let mut lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let last = lines.rfind(|line| line["level"] == "error");
     last.and_then(|line| line["msg"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
