@@ -66,7 +66,7 @@ impl ContainerRoot {
         if size > limit as i64 {
             return Err(RootError::TooLarge { path: path.clone(), limit });
         }
-        let mut content = Vec::with_capacity(size as usize + 1);
+        let mut content = Vec::with_capacity(size.max(0) as usize + 1);
         let mut bounded = (&file).take(limit as u64 + 1);
         bounded.read_to_end(&mut content).map_err(|error| RootError::Failed {
             action: "read",
