@@ -12,9 +12,9 @@ pub(crate) fn of_kernel(text: &str) -> Option<&str> {
 /// Has the form of a driver version, `550.54.14` or `550.90`. Two-digit series ended before there were containers, and
 /// `1.1` is what WSL and Tegra call their `libcuda.so.1.1`, which is no version.
 pub(crate) fn is_driver(text: &str) -> bool {
-    let parts = text.split('.').count();
-    let first = text.split('.').next().unwrap_or_default();
-    first.len() >= 2 && (2..=4).contains(&parts) && is_numeric(text)
+    // First what refuses most of the names in a library folder.
+    let two_digits = text.as_bytes().first_chunk::<2>().is_some_and(|start| start.iter().all(u8::is_ascii_digit));
+    two_digits && is_numeric(text) && (2..=4).contains(&text.split('.').count())
 }
 
 /// Numbers separated by single dots.
