@@ -56,9 +56,8 @@ impl Search<'_> {
     fn choose(&self, chosen: &mut Chosen, folder: &Folder, version: &str, subfolder: &str, remarks: &mut Vec<String>) {
         let mut entries: Vec<_> = folder.entries.iter().filter_map(|entry| self.suits(entry, version)).collect();
         // Of several versions of a library that has its own, the newest comes first, and the first is taken.
-        entries.sort_by_cached_key(|(entry, _)| {
-            (entry.stem().to_owned(), Reverse(NewestFirst(entry.version().to_owned())))
-        });
+        entries
+            .sort_by_cached_key(|(entry, _)| (entry.stem().to_owned(), Reverse(ByNumber(entry.version().to_owned()))));
         for (entry, row) in entries {
             let Entry { name, regular, .. } = entry;
             self.take(chosen, &Candidate { folder, name, regular: *regular, row, subfolder }, remarks);
@@ -195,24 +194,24 @@ fn links(
 }
 
 /// A version that compares by its numbers.
-struct NewestFirst(String);
+struct ByNumber(String);
 
-impl Ord for NewestFirst {
+impl Ord for ByNumber {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         version::compare(&self.0, &other.0)
     }
 }
 
-impl PartialOrd for NewestFirst {
+impl PartialOrd for ByNumber {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for NewestFirst {
+impl PartialEq for ByNumber {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for NewestFirst {}
+impl Eq for ByNumber {}
