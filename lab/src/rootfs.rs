@@ -12,8 +12,10 @@ use std::{
 };
 
 /// Programs that a root with a C library has, if this machine has them.
-const PROGRAMS: [&str; 14] =
-    ["sh", "cat", "ls", "env", "id", "readlink", "stat", "true", "sleep", "touch", "mkdir", "rm", "echo", "ldconfig"];
+const PROGRAMS: [&str; 15] = [
+    "sh", "cat", "ls", "env", "id", "readlink", "stat", "true", "sleep", "touch", "mkdir", "mknod", "rm", "echo",
+    "ldconfig",
+];
 
 /// What is unusual about a root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

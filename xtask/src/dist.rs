@@ -54,13 +54,13 @@ fn build_programs() -> Outcome {
     say("building the static executable");
     let triple = host_triple()?;
     let built = workspace().join("target/static");
-    shell_cargo_build(&built, "release", &["corten"], Some(&triple))?;
+    cargo_build(&built, "release", &["corten"], Some(&triple))?;
     let executable = built.join(&triple).join("release/corten");
     refuse_interpreter(&executable)?;
 
     say("building corten-nvml");
     let dynamic = workspace().join("target/dynamic");
-    shell_cargo_build(&dynamic, "release", &["corten-nvml"], None)?;
+    cargo_build(&dynamic, "release", &["corten-nvml"], None)?;
 
     let bin = folder().join("bin");
     for part in ["bin", "lib", "include"] {
@@ -73,22 +73,20 @@ fn build_programs() -> Outcome {
 
 fn build_lab() -> Outcome {
     say("building the simulated machine");
-    let built = workspace().join("target/lab-build");
-    let packages = ["corten-lab", "corten-nvml-mock", "corten-lab-nvidia-smi", "corten-compliance"];
-    shell_cargo_build(&built, "lab", &packages, None)?;
     make_folder(&lab_folder())?;
-    for entry in fs::read_dir(built.join("lab")).map_err(|why| format!("could not read {}: {why}", built.display()))? {
-        let path = entry.map_err(|why| why.to_string())?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let program = !name.contains('.') && path.is_file();
-        if program || name.ends_with(".so") {
-            install(&path, &lab_folder().join(name))?;
-        }
+    let built = workspace().join("target/lab-build");
+    cargo_build(&built, "lab", &["corten-lab", "corten-nvml-mock", "corten-lab-nvidia-smi"], None)?;
+    for name in ["lab", "lab-probe", "lab-nvidia-smi", "libnvidia_ml_mock.so"] {
+        install(&built.join("lab").join(name), &lab_folder().join(name))?;
     }
-    Ok(())
+    // Once more without a loader, for container roots that have no C library.
+    let triple = host_triple()?;
+    let built = workspace().join("target/static");
+    cargo_build(&built, "lab", &["corten-lab"], Some(&triple))?;
+    install(&built.join(&triple).join("lab/lab-probe"), &lab_folder().join("lab-probe-static"))
 }
 
-fn shell_cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
+fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
     let mut command = cargo();
     command.args(["build", "--quiet", "--locked", "--profile", profile, "--target-dir"]).arg(folder);
     for package in packages {

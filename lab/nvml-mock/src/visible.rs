@@ -12,7 +12,7 @@ const CTL_MINOR: u32 = 255;
 
 /// The control node must open, or there is no NVML. The codes are those by which people know these situations.
 pub fn control(machine: &Machine) -> Result<(), Code> {
-    match open("/dev/nvidiactl".as_ref(), machine.majors.nvidia, CTL_MINOR) {
+    match open("/dev/nvidiactl".as_ref(), machine.majors.nvidia, CTL_MINOR, Access::Full) {
         Ok(()) => Ok(()),
         Err(libc::EACCES) => Err(Code::NO_PERMISSION),
         // A device cgroup that lost its rules: "Failed to initialize NVML: Unknown Error".
@@ -27,7 +27,7 @@ pub fn gpus(machine: &Machine) -> Vec<Gpu> {
 }
 
 fn gpu_opens(machine: &Machine, gpu: &Gpu) -> bool {
-    open(format!("/dev/nvidia{}", gpu.minor).as_ref(), machine.majors.nvidia, gpu.minor).is_ok()
+    open(format!("/dev/nvidia{}", gpu.minor).as_ref(), machine.majors.nvidia, gpu.minor, Access::Full).is_ok()
 }
 
 /// Slots keep their numbers, gaps and all, where every MIG device is seen, and count from 0 where some are hidden.
@@ -46,18 +46,26 @@ fn mig_opens(machine: &Machine, gpu: &Gpu, mig: &Mig) -> bool {
         [gpu.gpu_instance_cap(mig.gpu_instance), gpu.compute_instance_cap(mig.gpu_instance, mig.compute_instance)];
     gpu.mig_enabled
         && caps.into_iter().all(|minor| {
-            open(format!("/dev/nvidia-caps/nvidia-cap{minor}").as_ref(), machine.majors.caps, minor).is_ok()
+            let node = format!("/dev/nvidia-caps/nvidia-cap{minor}");
+            open(node.as_ref(), machine.majors.caps, minor, Access::Read).is_ok()
         })
 }
 
+/// How a driver library opens a node. Capability nodes have mode 0444, and are only read.
+#[derive(PartialEq)]
+enum Access {
+    Read,
+    Full,
+}
+
 /// Opens a node as a driver library does. A device with other numbers than the kernel gives it is no node of this GPU.
-fn open(node: &Path, major: u32, minor: u32) -> Result<(), i32> {
+fn open(node: &Path, major: u32, minor: u32, access: Access) -> Result<(), i32> {
     let found = fs::metadata(node).map_err(errno)?;
     let numbers = (libc::major(found.rdev()), libc::minor(found.rdev()));
     if found.file_type().is_char_device() && numbers != (major, minor) {
         return Err(libc::ENODEV);
     }
-    match fs::OpenOptions::new().read(true).write(true).open(node).map_err(errno) {
+    match fs::OpenOptions::new().read(true).write(access == Access::Full).open(node).map_err(errno) {
         Ok(_) | Err(libc::ENXIO) => Ok(()),
         Err(other) => Err(other),
     }

@@ -133,7 +133,11 @@ fn spawn(folder: &Path, bin: &Path, flags: &[&str]) -> Result<Child, String> {
     command.arg("--data-root").arg(folder.join("data")).args(["--exec-root", "/run/docker"]);
     command.args(["--host", "unix:///run/docker.sock", "--pidfile", "/run/docker.pid"]);
     // No network: these containers need none, and a test must not touch the machine's firewall.
-    command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--config-file", "/dev/null"]);
+    command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
+    // Its own configuration, so that the machine's does not matter.
+    let configuration = folder.join("daemon.json");
+    fs::write(&configuration, "{}").map_err(|why| format!("{}: {why}", configuration.display()))?;
+    command.arg("--config-file").arg(configuration);
     command.arg("--add-runtime").arg(format!("nvidia={}", bin.join("nvidia-container-runtime").display()));
     command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
     command.spawn().map_err(|why| format!("could not start dockerd: {why}"))
