@@ -52,7 +52,7 @@ pub fn decide(
             let root = open_root(container)?;
             let layout = root.survey();
             if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
-                machine::ask_nvml(&mut inventory, config, &why)?;
+                machine::ask_nvml(&mut inventory, config).map_err(|fault| fault.within(&why))?;
             }
             let edits = plan::plan(request, &inventory, config, &layout, &hook_path(config)?)
                 .map_err(|error| plan_fault(&error))?;

@@ -5,7 +5,7 @@ use crate::{
     fault::{Fault, Result},
 };
 use host::{Fingerprint, HostError, Inventory, Roots, Wanted};
-use nvml::{Ask, CachePlace, Expected, NvmlError, Problem};
+use nvml::{Ask, CachePlace, Expected, NvmlError, Problem, User};
 use oci::HostPath;
 use plan::Config;
 use serde::Serialize;
@@ -33,17 +33,16 @@ pub fn examine(config: &Config, wanted: Wanted) -> Result<Inventory> {
     Ok(inventory)
 }
 
-/// Adds what only NVML knows to an inventory; `wanted` says what for, in errors. A machine that has not changed since
-/// the last answer is not asked again.
-pub fn ask_nvml(inventory: &mut Inventory, config: &Config, wanted: &str) -> Result<()> {
+/// Adds what only NVML knows to an inventory. A machine that has not changed since the last answer is not asked again.
+pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
     let roots = roots(config)?;
     let fingerprint = Fingerprint::take(&roots).map_err(|error| Fault::from_error(Code::HostUnreadable, &error))?;
     let ask = Ask {
-        wanted: wanted.to_owned(),
+        wanted: "what NVML knows about this machine".to_owned(),
         helper: nvml::default_helper(),
         library: host::locate_nvml(&roots),
         fingerprint,
-        user: None,
+        user: user(&config.cli.user)?,
         expected: Expected {
             gpus: inventory.gpus.len(),
             mig_devices: inventory.gpus.iter().map(|gpu| gpu.mig.len()).sum(),
@@ -53,6 +52,36 @@ pub fn ask_nvml(inventory: &mut Inventory, config: &Config, wanted: &str) -> Res
     };
     inventory.nvml = Some(nvml::facts(&ask).map_err(|error| nvml_fault(&error))?);
     Ok(())
+}
+
+/// Whom `nvidia-container-cli.user` means: `USER[:GROUP]`, by name or number. Names are looked up in the files only,
+/// since a static program cannot load what else `nsswitch.conf` may name.
+fn user(configured: &str) -> Result<Option<User>> {
+    if configured.is_empty() {
+        return Ok(None);
+    }
+    let (user, group) = configured.split_once(':').map_or((configured, None), |(user, group)| (user, Some(group)));
+    let account = lookup("/etc/passwd", user);
+    let uid = user.parse().ok().or_else(|| account.as_ref()?.get(2)?.parse().ok());
+    let gid = match group {
+        Some(group) => group.parse().ok().or_else(|| lookup("/etc/group", group)?.get(2)?.parse().ok()),
+        None => account.as_ref().and_then(|account| account.get(3)?.parse().ok()),
+    };
+    match (uid, gid) {
+        (Some(uid), Some(gid)) => Ok(Some(User { uid, gid })),
+        _ => Err(Fault::new(
+            Code::ConfigInvalid,
+            format!("nvidia-container-cli.user: {configured:?} is nobody that /etc/passwd and /etc/group know"),
+        )
+        .next("Give USER or USER:GROUP by names of this machine, or UID:GID")),
+    }
+}
+
+/// The fields of the line that begins with `name`.
+fn lookup(file: &str, name: &str) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    text.lines().map(fields).find(|fields| fields.first().is_some_and(|first| first == name))
 }
 
 fn nvml_fault(error: &NvmlError) -> Fault {
@@ -93,4 +122,34 @@ pub fn load(path: &Path) -> Result<Inventory> {
 pub fn to_json(value: &impl Serialize) -> String {
     // Our own types have string keys and no failing serialisers, the only things that serde_json refuses.
     serde_json::to_string_pretty(value).map_or_else(|error| error.to_string(), |text| text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_go_by_name_or_number() {
+        let ids = |text| user(text).map(|user| user.map(|user| (user.uid, user.gid))).map_err(|fault| fault.code());
+        assert_eq!(ids(""), Ok(None));
+        assert_eq!(ids("root"), Ok(Some((0, 0))));
+        assert_eq!(ids("65534:root"), Ok(Some((65534, 0))));
+        assert_eq!(ids("12:34"), Ok(Some((12, 34))));
+        for bad in ["no-such-user", "root:no-such-group", "4711", ":", "root:"] {
+            assert_eq!(ids(bad), Err(Code::ConfigInvalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_machine_file_must_be_an_inventory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("machine.json");
+        for text in ["", "[]", "{\"gpus\":3}", "\u{0}"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(load(&file).unwrap_err().code(), Code::InventoryInvalid, "{text}");
+        }
+        std::fs::write(&file, to_json(&Inventory::default())).unwrap();
+        assert_eq!(load(&file).unwrap(), Inventory::default());
+        assert!(load(&dir.path().join("nope")).is_err());
+    }
 }

@@ -12,7 +12,7 @@ use root::{
     privileges::{self, Capability},
 };
 use std::{
-    fs::File,
+    fs,
     io::{self, Write},
     path::Path,
 };
@@ -20,16 +20,16 @@ use std::{
 /// Hides the driver's `ModifyDeviceFiles: 1` from the container. The state comes from `container_spec`, else from stdin;
 /// it is not read where the driver has no such switch.
 pub fn hide_modify_device_files(container_spec: Option<&str>, debug: bool) -> Result<()> {
-    // Before anything is read: relative paths in what follows could only be wrong.
-    let spec =
-        container_spec.map(File::open).transpose().map_err(|error| hook_input("cannot open the state", &error))?;
+    // Read now: relative paths end with the next step, and so do open files.
+    let given =
+        container_spec.map(fs::read).transpose().map_err(|error| hook_input("cannot read the state", &error))?;
     privileges::enter_hook(&[Capability::SysAdmin, Capability::DacOverride])
         .map_err(|error| Fault::from_error(Code::HookInput, &error).next("Report this as a fault of ours"))?;
     if !Path::new(params::PATH).exists() {
         return Ok(());
     }
-    let state = match spec {
-        Some(file) => State::read(file),
+    let state = match given {
+        Some(bytes) => State::parse(&bytes),
         None => State::read(io::stdin().lock()),
     };
     let root = open_root(&state.map_err(|error| state_fault(&error))?)?;

@@ -17,7 +17,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<String> {
     let mut inventory = machine::examine(&config, Wanted::ALL)?;
     // What NVML knows is worth showing, and no reason to show nothing.
     if !inventory.gpus.is_empty()
-        && let Err(fault) = machine::ask_nvml(&mut inventory, &config, "what only NVML knows")
+        && let Err(fault) = machine::ask_nvml(&mut inventory, &config)
     {
         inventory.remarks.push(fault.to_string());
     }
