@@ -28,6 +28,9 @@ original where CORTEN_THEIRS names the folder of its programs. RUNS is the numbe
 The GPUs are simulated (two of them, a full driver); everything else is real.
 ";
 
+/// Stands for a low-level runtime that costs nothing.
+const NOTHING: &str = "/bin/true";
+
 /// `cargo xtask bench`.
 pub fn run(arguments: &[String]) -> Outcome {
     let runs = match arguments {
@@ -43,6 +46,8 @@ pub fn run(arguments: &[String]) -> Outcome {
     let ourselves = env::current_exe().map_err(|why| format!("could not find ourselves: {why}"))?;
     let mut lab = as_root(dist::lab_folder().join("lab"));
     lab.args(["run", "--machine"]).arg(workspace().join("lab/machines/two-gpus.toml"));
+    // The original never mounts 32-bit libraries in this mode, so they would compare more files with fewer.
+    lab.args(["--set", "driver.compat32=false"]);
     run_command(lab.arg("--").arg(ourselves).arg("inside-bench").arg(runs.to_string()))
 }
 
@@ -50,21 +55,20 @@ pub fn run(arguments: &[String]) -> Outcome {
 pub fn inside(arguments: &[String]) -> Outcome {
     let runs = arguments.first().and_then(|runs| runs.parse().ok()).unwrap_or(40);
     let folder = env::temp_dir().join(format!("corten-bench-{}", std::process::id()));
-    let measured = Bundle::make(&folder).and_then(|bundle| measure(&bundle, runs));
+    let measured = Bundle::make(&folder).and_then(|bundle| {
+        print_table(&measure(&bundle, runs)?, runs);
+        print_sizes(&bundle)
+    });
     let removed = fs::remove_dir_all(&folder).map_err(|why| format!("could not remove {}: {why}", folder.display()));
-    let rows = measured?;
-    removed?;
-    print_table(&rows, runs);
-    print_sizes()
+    measured.and(removed)
 }
 
 fn measure(bundle: &Bundle, runs: u32) -> Result<Vec<Row>, String> {
-    let nothing = "/bin/true";
     let runc = system::find("runc").ok_or("no runc")?;
-    let fake = bundle.configuration("fake", nothing, None)?;
+    let fake = bundle.configuration("fake", NOTHING, None)?;
     let real = bundle.configuration("real", &runc, None)?;
     let theirs = theirs();
-    let their_fake = theirs.as_deref().map(|bin| bundle.configuration("their-fake", nothing, Some(bin))).transpose()?;
+    let their_fake = theirs.as_deref().map(|bin| bundle.configuration("their-fake", NOTHING, Some(bin))).transpose()?;
     let their_real = theirs.as_deref().map(|bin| bundle.configuration("their-real", &runc, Some(bin))).transpose()?;
     let ours = dist::folder().join("bin/nvidia-container-runtime");
     let their = |configuration: &Option<PathBuf>| {
@@ -79,7 +83,7 @@ fn measure(bundle: &Bundle, runs: u32) -> Result<Vec<Row>, String> {
     let forward = ["state", "corten-bench"];
     row(
         "a forwarded call (`state`)",
-        Contest::of(Contestant::new(Command::new(nothing), &forward))
+        Contest::of(Contestant::new(Command::new(NOTHING), &forward))
             .against(Contestant::shim(&ours, &fake, &forward))
             .against_some(
                 their(&their_fake).map(|(shim, configuration)| Contestant::shim(&shim, &configuration, &forward)),
@@ -88,7 +92,7 @@ fn measure(bundle: &Bundle, runs: u32) -> Result<Vec<Row>, String> {
     let create = ["create", "--bundle", bundle.text(), "corten-bench"];
     row(
         "`create`, all GPUs, without the low-level runtime",
-        Contest::of(Contestant::new(Command::new(nothing), &create).before(bundle.fresh("all")))
+        Contest::of(Contestant::new(Command::new(NOTHING), &create).before(bundle.fresh("all")))
             .against(Contestant::shim(&ours, &fake, &create).before(bundle.fresh("all")))
             .against_some(their(&their_fake).map(|(shim, configuration)| {
                 Contestant::shim(&shim, &configuration, &create).before(bundle.fresh("all"))
@@ -96,7 +100,7 @@ fn measure(bundle: &Bundle, runs: u32) -> Result<Vec<Row>, String> {
     )?;
     row(
         "the same, first start after boot (NVML asked)",
-        Contest::of(Contestant::new(Command::new(nothing), &create).before(bundle.fresh_after_boot("all")))
+        Contest::of(Contestant::new(Command::new(NOTHING), &create).before(bundle.fresh_after_boot("all")))
             .against(Contestant::shim(&ours, &fake, &create).before(bundle.fresh_after_boot("all"))),
     )?;
     let start = ["run", "--bundle", bundle.text(), "corten-bench"];
@@ -133,26 +137,27 @@ fn print_table(rows: &[Row], runs: u32) {
 }
 
 /// Memory of a forwarded call, and the size of what is installed.
-fn print_sizes() -> Outcome {
+fn print_sizes(bundle: &Bundle) -> Outcome {
     let ours = dist::folder().join("bin");
+    let configuration = bundle.configuration("sizes", NOTHING, None)?;
+    let memory = |folder: &Path| peak_memory(folder, &configuration);
     println!("\n| what | Corten | original |\n|---|---:|---:|");
-    println!("| peak memory of a forwarded call | {} | {} |", peak_memory(&ours)?, with_theirs(peak_memory)?);
+    println!("| peak memory of a forwarded call | {} | {} |", memory(&ours)?, with_theirs(memory)?);
     println!("| all executables | {} | {} |", size(&ours)?, with_theirs(size)?);
     Ok(())
 }
 
-fn with_theirs(figure: fn(&Path) -> Result<String, String>) -> Result<String, String> {
+fn with_theirs(figure: impl Fn(&Path) -> Result<String, String>) -> Result<String, String> {
     theirs().map_or(Ok("not given".into()), |folder| figure(&folder))
 }
 
-/// Largest resident set of the shim when it only prints its version: it then starts no low-level runtime in its place.
-fn peak_memory(folder: &Path) -> Result<String, String> {
+/// Largest resident set of a call that is forwarded to a program which needs next to nothing.
+fn peak_memory(folder: &Path, configuration: &Path) -> Result<String, String> {
     let mut command = Command::new("/usr/bin/time");
-    command.args(["--format", "%M", "--output", "/dev/stdout"]);
-    command.arg(folder.join("nvidia-container-runtime")).args(["state", "corten-bench"]);
-    command.env("NVIDIA_CTK_CONFIG_FILE_PATH", "/dev/null").stderr(std::process::Stdio::null());
+    command.args(["--format", "%M"]).arg(folder.join("nvidia-container-runtime")).args(["state", "corten-bench"]);
+    command.env("NVIDIA_CTK_CONFIG_FILE_PATH", configuration);
     let printed = command.output().map_err(|why| format!("could not run /usr/bin/time: {why}"))?;
-    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    let text = String::from_utf8_lossy(&printed.stderr).into_owned();
     let kilobytes: f64 =
         text.lines().last().and_then(|line| line.parse().ok()).ok_or_else(|| format!("time printed {text:?}"))?;
     Ok(format!("{:.1} MB", kilobytes / 1024.0))
