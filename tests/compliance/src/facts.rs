@@ -23,7 +23,7 @@ pub struct Recorded {
     pub theirs: BTreeMap<String, Facts>,
     /// The original's facts, by case that it refused: all of them.
     pub refused: BTreeMap<String, Facts>,
-    /// Ours, by case, where `docs/differences.md` says that they are not the original's.
+    /// Ours, by case, where `docs/differences.md` says that they are not the original's, and not the usual ones either.
     pub ours: BTreeMap<String, Facts>,
 }
 
@@ -59,6 +59,27 @@ impl Recorded {
         Some(facts)
     }
 
+    /// What is recorded of ours for one case: facts that may differ from the original's.
+    pub fn ours(&self, case: &str) -> Facts {
+        let own = self.ours.get(case).cloned().unwrap_or_default();
+        if refused(&own) {
+            return own;
+        }
+        let mut facts = self.usual.clone();
+        facts.extend(own);
+        facts
+    }
+
+    /// Records ours for one case; what is usual need not be said.
+    pub fn settle(&mut self, case: &str, facts: Facts) {
+        let kept = if refused(&facts) { facts } else { departing(&facts, &self.usual) };
+        if kept.is_empty() {
+            self.ours.remove(case);
+        } else {
+            self.ours.insert(case.to_owned(), kept);
+        }
+    }
+
     /// What is recorded for that topic; nothing when there is no file.
     ///
     /// # Errors
@@ -91,6 +112,11 @@ fn file(topic: &str) -> PathBuf {
 /// A container ran and said what it sees.
 pub fn started(facts: &Facts) -> bool {
     facts.contains_key("devices")
+}
+
+/// A call failed.
+fn refused(facts: &Facts) -> bool {
+    facts.get("exit").is_some_and(|calls| calls.iter().any(|call| !call.ends_with(" 0")))
 }
 
 /// For each facet the lines that the greatest number of cases have; among equals, the first in order.
@@ -135,5 +161,12 @@ mod tests {
             assert_eq!(recorded.theirs(case).as_ref(), Some(facts));
         }
         assert_eq!(recorded.theirs("unknown"), None);
+
+        let mut recorded = recorded;
+        let (other, refusal) = (facts(&[("devices", &["0"]), ("env", &["Y"])]), facts(&[("exit", &["create 1"])]));
+        recorded.settle("a", other.clone());
+        recorded.settle("b", refusal.clone());
+        assert_eq!(recorded.ours["a"], facts(&[("env", &["Y"])]));
+        assert_eq!((recorded.ours("a"), recorded.ours("b")), (other, refusal));
     }
 }

@@ -95,7 +95,9 @@ const OWN_NODES: [&str; 9] = [
 /// The facts of that case.
 pub fn facts(case: &Case, seen: &Observation) -> Facts {
     let mut facts = Facts::new();
+    let mut more = Vec::new();
     let mut put = |facet: &str, mut lines: Vec<String>, ordered: bool| {
+        more.extend(lines.extract_if(.., |line| MORE_FILES.iter().any(|name| line.contains(name))));
         if !ordered {
             lines.sort();
             lines.dedup();
@@ -113,6 +115,8 @@ pub fn facts(case: &Case, seen: &Observation) -> Facts {
     }
     let Some(container) = &seen.seen else { return facts };
     put("devices", devices(container), false);
+    put("by-path", by_path(container), false);
+    put("by-path-kind", by_path_kind(container), false);
     put(
         "numbers",
         container.numbers.iter().map(|(number, open)| format!("{number} {}", access(open))).collect(),
@@ -133,16 +137,51 @@ pub fn facts(case: &Case, seen: &Observation) -> Facts {
     put("links", links(seen, container), false);
     put("litter", litter(seen, container), false);
     put("rules", seen.spec.as_ref().map(rules).unwrap_or_default(), false);
+    more.sort();
+    more.dedup();
+    facts.insert("more-files".to_owned(), more);
     facts
 }
 
+/// Files that the original knows in some modes and not in jit-cdi. They have a facet of their own, or every case would
+/// differ in four.
+const MORE_FILES: [&str; 6] = [
+    "libnvidia-egl-xcb",
+    "libnvidia-egl-xlib",
+    "nvidia_xcb.json",
+    "nvidia_xlib.json",
+    "nvidia-xconfig",
+    "nv-fabricmanager",
+];
+
 fn devices(container: &Seen) -> Vec<String> {
-    let theirs = |device: &&Device| !OWN_NODES.contains(&device.path.as_str());
+    let theirs = |device: &&Device| !OWN_NODES.contains(&device.path.as_str()) && !device.path.starts_with(BY_PATH);
     let line = |device: &Device| {
         let Device { path, number, mode, uid, gid, open } = device;
         format!("{path} {number} {mode:04o} {uid}:{gid} {}", access(open))
     };
     container.devices.iter().filter(theirs).map(line).collect()
+}
+
+/// Where GPUs have names by their place on the bus.
+const BY_PATH: &str = "/dev/dri/by-path/";
+
+/// Each name by bus place, and which device it leads to: as a link, or as a node of its own.
+fn by_path(container: &Seen) -> Vec<String> {
+    let number = |at: &str| container.devices.iter().find(|device| device.path == at).map(|device| &device.number);
+    let link = |(at, target): (&String, &String)| {
+        let target = format!("/dev/dri/{}", target.trim_start_matches("../"));
+        Some(format!("{} {}", at.strip_prefix(BY_PATH)?, number(&target)?))
+    };
+    let node = |device: &Device| Some(format!("{} {}", device.path.strip_prefix(BY_PATH)?, device.number));
+    let links = container.device_links.iter().filter_map(link);
+    links.chain(container.devices.iter().filter_map(node)).collect()
+}
+
+fn by_path_kind(container: &Seen) -> Vec<String> {
+    let links = container.device_links.keys().filter(|at| at.starts_with(BY_PATH)).map(|_| "links");
+    let nodes = container.devices.iter().filter(|device| device.path.starts_with(BY_PATH)).map(|_| "nodes");
+    links.chain(nodes).map(str::to_owned).collect()
 }
 
 /// Opening a node that no driver answers says ENXIO (or ENODEV) where the container may, EPERM or EACCES where not.
@@ -226,7 +265,8 @@ fn links(seen: &Observation, container: &Seen) -> Vec<String> {
         Kind::Link(target) => Some(format!("{} -> {target}", below_library_folder(&written.path))),
         _ => None,
     };
-    let nodes = container.device_links.iter().map(|(at, target)| format!("{at} -> {target}"));
+    let nodes = container.device_links.iter().filter(|(at, _)| !at.starts_with(BY_PATH));
+    let nodes = nodes.map(|(at, target)| format!("{at} -> {target}"));
     seen.written.iter().filter_map(link).chain(nodes).collect()
 }
 

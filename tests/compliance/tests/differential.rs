@@ -146,8 +146,7 @@ fn settle(topic: &Topic, side: Side, seen: &BTreeMap<String, Shown>, tally: &mut
                 verdict::judge(&unexcused(case), &theirs.unwrap_or_default(), &facts, &Facts::new())
             }
             (Side::Ours, theirs) => {
-                let settled = recorded.ours.get(&case.name).cloned().unwrap_or_default();
-                verdict::judge(case, &theirs.unwrap_or_default(), &facts, &settled)
+                verdict::judge(case, &theirs.unwrap_or_default(), &facts, &recorded.ours(&case.name))
             }
         };
         tally.count(&key(&topic.name, case), &verdict, &stderr);
@@ -163,20 +162,22 @@ fn unexcused(case: &Case) -> Case {
 }
 
 fn record(topic: &Topic, side: Side, old: Recorded, of: &dyn Fn(&Case) -> Option<Shown>) -> Outcome<()> {
+    let known: Vec<&str> = topic.cases.iter().map(|case| case.name.as_str()).collect();
     let mut all: BTreeMap<String, Facts> =
-        topic.cases.iter().filter_map(|case| Some((case.name.clone(), old.theirs(&case.name)?))).collect();
-    let mut ours = old.ours;
-    for case in &topic.cases {
-        match (side, of(case)) {
-            (Side::Theirs, Some(shown)) => drop(all.insert(case.name.clone(), shown.facts)),
-            (Side::Ours, Some(shown)) => drop(ours.insert(case.name.clone(), verdict::settled(case, &shown.facts))),
-            (_, None) => {}
-        }
+        known.iter().filter_map(|case| Some(((*case).to_owned(), old.theirs(case)?))).collect();
+    let fresh = topic.cases.iter().filter_map(|case| Some((case, of(case)?.facts)));
+    let (fresh_theirs, fresh_ours) = match side {
+        Side::Theirs => (fresh.collect(), Vec::new()),
+        Side::Ours => (Vec::new(), fresh.collect::<Vec<_>>()),
+    };
+    all.extend(fresh_theirs.into_iter().map(|(case, facts): (&Case, Facts)| (case.name.clone(), facts)));
+    let mut recorded = Recorded::of(&all);
+    for case in known.iter().filter(|case| old.ours.contains_key(**case)) {
+        recorded.settle(case, old.ours(case));
     }
-    let known: BTreeSet<&String> = topic.cases.iter().map(|case| &case.name).collect();
-    all.retain(|case, _| known.contains(case));
-    ours.retain(|case, facts| known.contains(case) && !facts.is_empty());
-    let recorded = Recorded { ours, ..Recorded::of(&all) };
+    for (case, facts) in fresh_ours {
+        recorded.settle(&case.name, verdict::settled(case, &facts));
+    }
     recorded.save(&topic.name)?;
     println!("{}: recorded {} cases", topic.name, all.len());
     Ok(())
