@@ -161,3 +161,18 @@ proptest::proptest! {
         let _ = Config::parse(&format!("{} = {value}\n", KEYS[key].name));
     }
 }
+
+/// docs/compatibility.md lists every key with its default and meaning, and none that does not exist.
+#[test]
+fn the_documentation_lists_every_key() {
+    let page = include_str!("../../../../docs/compatibility.md");
+    let table = page.split_once("| key | default | state | meaning |").unwrap().1;
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    for key in KEYS {
+        let begin = format!("| `{}` | `{}` |", key.name, key.kind.default_text());
+        let row = rows.iter().find(|row| row.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("no row begins with {begin}"));
+        assert!(row.ends_with(&format!("| {} |", key.meaning)), "{row}\nshould end with {}", key.meaning);
+    }
+    assert_eq!(rows.len(), KEYS.len());
+}
