@@ -14,8 +14,25 @@ use oci::{ContainerPath, HostPath};
 pub(super) const READ_ONLY: &[&str] = &["ro", "nosuid", "nodev", "rbind", "rprivate"];
 const SOCKET: &[&str] = &["nosuid", "nodev", "rbind", "rprivate", "noexec"];
 
+/// Subfolders of the library folder that programs search through the loader: the others are plug-ins, opened by path.
+const SEARCHED: &[&str] = &["", "vdpau"];
+
 pub(super) fn options(list: &[&str]) -> Vec<String> {
     list.iter().map(|&option| option.to_owned()).collect()
+}
+
+/// The folder that a library's subfolder counts from. X servers look for modules beside the multiarch folder, not in it.
+fn home(folder: &ContainerPath, library: &Library) -> ContainerPath {
+    let beside = library.subfolder.starts_with("xorg/") && folder.file_name().contains("-linux-");
+    if beside { folder.parent() } else { folder.clone() }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 impl Plan<'_> {
@@ -49,7 +66,7 @@ impl Plan<'_> {
     }
 
     fn library(&self, edits: &mut Edits, file: &DriverFile, library: &Library) {
-        let folder = self.layout.folder(library.class);
+        let folder = &home(self.layout.folder(library.class), library);
         let at = folder.join(&library.subfolder).join(file.path.file_name());
         if !self.mount(edits, &file.host, &at, READ_ONLY, file) {
             return;
@@ -57,11 +74,24 @@ impl Plan<'_> {
         if !self.config.hook_disabled("create-symlinks") {
             self.links(edits, folder, file, library);
         }
-        let searched = library.subfolder.is_empty() && !self.layout.read_only;
+        let searched = SEARCHED.contains(&library.subfolder.as_str()) && !self.layout.read_only;
         if searched && !self.config.hook_disabled("update-ldcache") {
-            let linked = library.links.iter().any(|link| link.name == library.soname);
-            let path = if linked { folder.join(&library.soname) } else { at };
-            let entry = LoaderEntry { soname: library.soname.clone(), path, class: library.class };
+            self.cached(edits, folder, at, file, library);
+        }
+    }
+
+    /// What the loader's cache lists: the library by its soname, and development links (`libcuda.so`) by their own name,
+    /// as ldconfig does.
+    fn cached(&self, edits: &mut Edits, folder: &ContainerPath, at: ContainerPath, file: &DriverFile, of: &Library) {
+        let linked = of.links.iter().find(|link| base_name(&link.name) == of.soname);
+        let path = linked.map_or(at, |link| folder.join(&link.name));
+        let by_soname = (of.soname.as_str(), path);
+        let development =
+            of.links.iter().filter(|link| link.name.ends_with(".so") && base_name(&link.name) != of.soname);
+        let beside = development.filter(|link| parent(&link.name) == of.subfolder);
+        let by_link = beside.map(|link| (base_name(&link.name), folder.join(&link.name)));
+        for (name, path) in [by_soname].into_iter().chain(by_link) {
+            let entry = LoaderEntry { soname: name.to_owned(), path, class: of.class };
             edits.root.libraries.push(Because::new(entry, self.reason(file)));
         }
     }

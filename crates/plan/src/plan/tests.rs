@@ -486,3 +486,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn loaders_and_x_servers_find_what_lies_in_subfolders() {
+    let links = |names: &[(&str, &str)]| {
+        names.iter().map(|(name, target)| LibraryLink { name: (*name).into(), target: (*target).into() }).collect()
+    };
+    let with = |soname: &str, subfolder: &str, names: &[(&str, &str)]| {
+        let kind = FileKind::Library(Library {
+            soname: soname.into(),
+            class: LibraryClass::Native,
+            subfolder: subfolder.into(),
+            links: links(names),
+        });
+        file(&format!("/usr/lib64/{soname}.550.54.14"), kind, Capabilities::of(&[Capability::Compute]))
+    };
+    let vdpau = [("vdpau/libv.so.1", "libv.so.1.550.54.14"), ("vdpau/libv.so", "libv.so.1")];
+    let x_server = [("xorg/modules/extensions/libx.so", "libx.so.1.550.54.14")];
+    let mut machine = machine();
+    let driver = machine.driver.as_mut().expect("the machine has a driver");
+    driver.files = vec![
+        with("libv.so.1", "vdpau", &vdpau),
+        with("libx.so.1", "xorg/modules/extensions", &x_server),
+        with("libcuda.so.1", "", &[("libcuda.so.1", "libcuda.so.1.550.54.14"), ("libcuda.so", "libcuda.so.1")]),
+    ];
+    let edits = planned_with("NVIDIA_VISIBLE_DEVICES=0", &machine, "", &layout()).expect("a plan");
+    let listed: Vec<(&str, &str)> =
+        edits.root.libraries.iter().map(|entry| (entry.what.soname.as_str(), entry.what.path.as_str())).collect();
+    assert_eq!(
+        listed,
+        [
+            ("libcuda.so", "/usr/lib/x86_64-linux-gnu/libcuda.so"),
+            ("libcuda.so.1", "/usr/lib/x86_64-linux-gnu/libcuda.so.1"),
+            ("libv.so", "/usr/lib/x86_64-linux-gnu/vdpau/libv.so"),
+            ("libv.so.1", "/usr/lib/x86_64-linux-gnu/vdpau/libv.so.1"),
+        ]
+    );
+    let module = "/usr/lib/xorg/modules/extensions/libx.so";
+    assert!(edits.root.links.iter().any(|link| link.what.at.as_str() == module), "{module}");
+}
