@@ -41,11 +41,12 @@ pub fn hide_modify_device_files(container_spec: Option<&str>, debug: bool) -> Re
     Ok(())
 }
 
-/// The root that the runtime names (crun does), else the bundle's.
+/// The root that the runtime names (crun does), else the bundle's. A relative one is config.json's own, and counts from
+/// the bundle as that does.
 fn open_root(state: &State) -> Result<ContainerRoot> {
     let folder = state.bundle.as_deref().filter(|bundle| !bundle.is_empty());
     let container = folder.map(|bundle| Container::open(Path::new(bundle), Path::new("config.json")));
-    let named = state.root.as_deref().filter(|root| !root.is_empty());
+    let named = state.root.as_deref().filter(|root| root.starts_with('/'));
     let (path, owner) = match (named, container) {
         (Some(root), container) => {
             let path = HostPath::new(root).map_err(|error| Fault::from_error(Code::HookInput, &error))?;
