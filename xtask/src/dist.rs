@@ -8,6 +8,7 @@ use crate::shell::{Outcome, cargo, output, say, workspace};
 use elf::{ElfBytes, endian::AnyEndian};
 use std::{
     fs,
+    io::IsTerminal,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
@@ -88,7 +89,11 @@ fn build_lab() -> Outcome {
 
 fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--locked", "--profile", profile, "--target-dir"]).arg(folder);
+    command.args(["build", "--locked", "--profile", profile, "--target-dir"]).arg(folder);
+    // Cargo shows a bar where somebody looks; in a log its lines would bury ours.
+    if !std::io::stderr().is_terminal() {
+        command.arg("--quiet");
+    }
     for package in packages {
         command.args(["--package", package]);
     }
