@@ -4,7 +4,7 @@ use crate::{
     codes::Code,
     container::Container,
     fault::{Fault, Result},
-    machine,
+    machine, modules,
     runtime::programs,
 };
 use host::{Capabilities, Capability, Inventory, Wanted};
@@ -30,18 +30,23 @@ pub struct Decision {
     root: Option<(ContainerRoot, Layout)>,
 }
 
-/// Decides for a container. `machine` is another machine to decide for; without it this one is looked at.
-pub fn decide(
-    container: &Container,
-    request: &Request,
-    config: &Config,
-    machine: Option<Inventory>,
-) -> Result<Decision> {
-    let here = machine.is_none();
+/// The machine to decide for.
+pub enum Machine {
+    /// This one, which may be made ready: kernel modules that it lacks are loaded.
+    Start,
+    /// This one, only looked at.
+    Look,
+    /// Another.
+    Other(Inventory),
+}
+
+/// Decides for a container.
+pub fn decide(container: &Container, request: &Request, config: &Config, machine: Machine) -> Result<Decision> {
+    let (here, start) = (!matches!(machine, Machine::Other(_)), matches!(machine, Machine::Start));
     let mut inventory = match machine {
-        Some(inventory) => inventory,
-        None if needs_machine(config) => machine::examine(config, wanted(request, config))?,
-        None => Inventory::default(),
+        Machine::Other(inventory) => inventory,
+        _ if needs_machine(config) => machine::examine(config, wanted(request, config))?,
+        _ => Inventory::default(),
     };
     let Resolved { mode, reason } = mode::resolve(&config.runtime.mode, request, inventory.platform, Mode::JitCdi)
         .map_err(|error| Fault::from_error(Code::ModeUnknown, &error))?;
@@ -51,6 +56,9 @@ pub fn decide(
         Mode::JitCdi => {
             let root = open_root(container)?;
             let layout = root.survey();
+            if start && modules::load_missing(request, &inventory, config) {
+                inventory = machine::examine(config, wanted(request, config))?;
+            }
             if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
                 machine::ask_nvml(&mut inventory, config).map_err(|fault| fault.within(&why))?;
             }

@@ -58,7 +58,7 @@ pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
 /// since a static program cannot load what else `nsswitch.conf` may name.
 fn user(configured: &str) -> Result<Option<User>> {
     if configured.is_empty() {
-        return Ok(None);
+        return Ok(user_of_distribution());
     }
     let (user, group) = configured.split_once(':').map_or((configured, None), |(user, group)| (user, Some(group)));
     let account = lookup("/etc/passwd", user);
@@ -75,6 +75,22 @@ fn user(configured: &str) -> Result<Option<User>> {
         )
         .next("Give USER or USER:GROUP by names of this machine, or UID:GID")),
     }
+}
+
+/// Whom an empty `nvidia-container-cli.user` means: on SUSE, whose device nodes are closed to others, `root:video`
+/// (reference: runtime-and-hook.md 1.3); elsewhere nobody in particular.
+fn user_of_distribution() -> Option<User> {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let gid = lookup("/etc/group", "video")?.get(2)?.parse().ok()?;
+    is_suse(&release).then_some(User { uid: 0, gid })
+}
+
+/// `ID_LIKE` has the word `suse` or `opensuse`.
+fn is_suse(release: &str) -> bool {
+    let lists = release.lines().filter_map(|line| line.trim().strip_prefix("ID_LIKE="));
+    lists
+        .flat_map(|list| list.trim_matches(['"', '\'']).split_whitespace())
+        .any(|word| matches!(word, "suse" | "opensuse"))
 }
 
 /// The fields of the line that begins with `name`.
@@ -94,15 +110,44 @@ fn nvml_fault(error: &NvmlError) -> Fault {
     Fault::from_error(code, error)
 }
 
-/// Where this machine is looked at: `nvidia-container-cli.root` says where its driver is.
+/// Where this machine is looked at: `nvidia-container-cli.root` says where its driver is, `nvidia-container-cli.ldcache`
+/// which loader cache lists it. Programs are looked for in `$PATH` and then in the standard folders, configuration in
+/// `$XDG_DATA_DIRS`, all below that root (reference: cdi-and-ctk.md 2.2).
 pub fn roots(config: &Config) -> Result<Roots> {
-    match config.cli.root.as_str() {
-        "" => Ok(Roots::default()),
-        root => HostPath::new(root).map(Roots::new).map_err(|error| {
-            Fault::new(Code::ConfigInvalid, format!("nvidia-container-cli.root: {error}"))
-                .next("Give the absolute path of the folder that holds the driver")
-        }),
+    let path = |key: &str, value: &str, what: &'static str| {
+        HostPath::new(value).map_err(|error| Fault::new(Code::ConfigInvalid, format!("{key}: {error}")).next(what))
+    };
+    let mut roots = match config.cli.root.as_str() {
+        "" => Roots::default(),
+        root => Roots::new(path(
+            "nvidia-container-cli.root",
+            root,
+            "Give the absolute path of the folder that holds the driver",
+        )?),
+    };
+    if !config.cli.ldcache.is_empty() {
+        let next = "Give the absolute path of a loader cache, or remove the key";
+        roots.ldcache = Some(path("nvidia-container-cli.ldcache", &config.cli.ldcache, next)?);
     }
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    roots.executable_dirs = executable_folders(&variable("PATH"), &roots.executable_dirs);
+    roots.data_dirs = absolute(&variable("XDG_DATA_DIRS")).unwrap_or(roots.data_dirs);
+    Ok(roots)
+}
+
+/// The folders of `$PATH`, then those standard ones that it lacks.
+fn executable_folders(path: &str, standard: &[String]) -> Vec<String> {
+    let mut folders = absolute(path).unwrap_or_default();
+    let missing: Vec<_> = standard.iter().filter(|folder| !folders.contains(folder)).cloned().collect();
+    folders.extend(missing);
+    folders
+}
+
+/// The absolute folders of a list with colons, if there are any. What a relative one means would depend on where the
+/// engine happens to stand.
+fn absolute(list: &str) -> Option<Vec<String>> {
+    let folders: Vec<_> = list.split(':').filter(|folder| folder.starts_with('/')).map(str::to_owned).collect();
+    Some(folders).filter(|folders| !folders.is_empty())
 }
 
 /// A machine from the file that `corten inventory --json` wrote.
@@ -138,6 +183,34 @@ mod tests {
         for bad in ["no-such-user", "root:no-such-group", "4711", ":", "root:"] {
             assert_eq!(ids(bad), Err(Code::ConfigInvalid), "{bad}");
         }
+    }
+
+    #[test]
+    fn suse_is_told_by_its_word() {
+        for (release, want) in [
+            ("ID=sles\nID_LIKE=\"suse\"\n", true),
+            ("ID_LIKE='suse opensuse'", true),
+            ("ID_LIKE=opensuse", true),
+            ("ID=suse\n", false),
+            ("ID_LIKE=\"rhel fedora\"", false),
+            ("ID_LIKE=suselike", false),
+            ("", false),
+        ] {
+            assert_eq!(is_suse(release), want, "{release}");
+        }
+    }
+
+    #[test]
+    fn folders_come_from_the_environment_and_then_the_standard() {
+        let standard = ["/usr/bin", "/bin"].map(str::to_owned);
+        for (path, want) in [
+            ("", &["/usr/bin", "/bin"][..]),
+            ("/opt/bin:/bin", &["/opt/bin", "/bin", "/usr/bin"]),
+            ("relative::/x", &["/x", "/usr/bin", "/bin"]),
+        ] {
+            assert_eq!(executable_folders(path, &standard), want, "{path}");
+        }
+        assert_eq!(absolute("a::b"), None, "then the defaults stay");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod decision;
 mod fault;
 mod later;
 mod machine;
+mod modules;
 mod programs;
 mod runtime;
 mod version;

@@ -46,7 +46,7 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "nvidia-container-runtime.experimental",
         about: "older name of nvidia-container-runtime",
-        main: |call| runtime::main(call, Variant::Configured),
+        main: |call| runtime::main(call, Variant::Experimental),
     },
     Program { name: "nvidia-container-runtime-hook", about: "prestart hook of legacy mode", main: later::main },
     Program {

@@ -33,13 +33,15 @@ use std::{
 pub enum Variant {
     /// The mode is the configuration's.
     Configured,
+    /// The same, with the older release's ways of naming the low-level runtime.
+    Experimental,
     /// Always cdi.
     Cdi,
     /// Always legacy.
     Legacy,
 }
 
-/// Names the low-level runtime, before every other setting.
+/// Names the low-level runtime of [`Variant::Experimental`].
 const RUNTIME_PATH: &str = "NVIDIA_CONTAINER_RUNTIME_PATH";
 
 /// Runs the shim. Returns only when it failed: otherwise this process is the low-level runtime by then.
@@ -58,7 +60,7 @@ fn run(call: &Call, arguments: &Arguments, variant: Variant) -> Result<std::conv
         say(&version::runtime_lines());
     }
     let config = configure(arguments, variant)?;
-    let runtime = low_level_runtime(&config)?;
+    let runtime = low_level_runtime(&config, variant)?;
     if arguments.version {
         say("\n");
     }
@@ -99,7 +101,7 @@ fn configure(arguments: &Arguments, variant: Variant) -> Result<Config> {
         }
     }
     match variant {
-        Variant::Configured => {}
+        Variant::Configured | Variant::Experimental => {}
         Variant::Cdi => "cdi".clone_into(&mut config.runtime.mode),
         Variant::Legacy => "legacy".clone_into(&mut config.runtime.mode),
     }
@@ -107,8 +109,15 @@ fn configure(arguments: &Arguments, variant: Variant) -> Result<Config> {
     Ok(config)
 }
 
-fn low_level_runtime(config: &Config) -> Result<PathBuf> {
-    let candidates = lowlevel::candidates(env::var(RUNTIME_PATH).ok(), &config.runtime.runtimes);
+fn low_level_runtime(config: &Config, variant: Variant) -> Result<PathBuf> {
+    let chosen = match variant {
+        Variant::Experimental => env::var(RUNTIME_PATH)
+            .ok()
+            .filter(|path| !path.is_empty())
+            .or_else(|| Some(config.runtime.experimental_runtime_path.clone())),
+        Variant::Configured | Variant::Cdi | Variant::Legacy => None,
+    };
+    let candidates = lowlevel::candidates(chosen, &config.runtime.runtimes);
     lowlevel::find(&candidates, &env::var_os("PATH").unwrap_or_default()).map_err(|error| {
         Fault::from_error(Code::RuntimeMissing, &error).within(
             "failed to create NVIDIA Container Runtime: error constructing low-level runtime: error locating runtime",

@@ -54,6 +54,7 @@ pub struct Runtime {
     pub debug: String,
     pub log_level: String,
     pub runtimes: Vec<String>,
+    pub experimental_runtime_path: String,
     pub mode: String,
     pub csv_mount_spec_path: String,
     pub csv_compat_container_root: String,
@@ -206,7 +207,7 @@ impl Config {
         if !old.runtime_path.is_empty() {
             let instead = format!("nvidia-container-runtime.runtimes = [{:?}]", old.runtime_path);
             warnings.push(Warning::Obsolete { key: "nvidia-container-runtime.experimental.runtime-path", instead });
-            self.runtime.runtimes.insert(0, old.runtime_path);
+            self.runtime.experimental_runtime_path = old.runtime_path;
         }
     }
 

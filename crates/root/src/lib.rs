@@ -11,6 +11,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
+pub mod child;
 mod container;
 mod error;
 pub mod exec;

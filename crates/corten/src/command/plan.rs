@@ -3,7 +3,7 @@
 use super::usage;
 use crate::{
     container::Container,
-    decision::{self, Decision},
+    decision::{self, Decision, Machine},
     fault::Result,
     machine,
     runtime::settings::Location,
@@ -25,8 +25,11 @@ pub fn run(parser: lexopt::Parser) -> Result<String> {
     let Some(request) = container.request(&config)? else {
         return Ok(if options.json { "null\n".to_owned() } else { "This container asks for no GPU.\n".to_owned() });
     };
-    let inventory = options.machine.as_deref().map(machine::load).transpose()?;
-    let decision = decision::decide(&container, &request, &config, inventory)?;
+    let machine = match options.machine.as_deref() {
+        Some(file) => Machine::Other(machine::load(file)?),
+        None => Machine::Look,
+    };
+    let decision = decision::decide(&container, &request, &config, machine)?;
     Ok(if options.json { machine::to_json(&decision.edits) } else { describe(&decision) })
 }
 

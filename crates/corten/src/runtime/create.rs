@@ -7,7 +7,7 @@ use super::{arguments::Create, programs};
 use crate::{
     codes::Code,
     container::Container,
-    decision,
+    decision::{self, Machine},
     fault::{Fault, Result},
 };
 use oci::{Hook, HookPoint};
@@ -35,7 +35,8 @@ pub fn modify(create: &Create, config: &Config) -> Result<()> {
         prestart_hook(&mut container, mode, config)?;
         return container.save().map_err(|fault| fault.within(MODIFY));
     };
-    let decision = decision::decide(&container, &request, config, None).map_err(|fault| fault.within(MODIFIER))?;
+    let decision =
+        decision::decide(&container, &request, config, Machine::Start).map_err(|fault| fault.within(MODIFIER))?;
     log::info!("{}", decision.mode_line(config));
     log::debug!("Mode {}: {}", decision.mode, decision.reason);
     prestart_hook(&mut container, Some(decision.mode), config)?;

@@ -90,13 +90,21 @@ fn a_log_that_cannot_be_opened_is_no_failure() {
 }
 
 #[test]
-fn the_environment_names_the_runtime_first() {
+fn the_experimental_program_has_its_own_ways_to_name_the_runtime() {
+    const EXPERIMENTAL: &str = "nvidia-container-runtime.experimental";
     let stage = Stage::new();
     stage.program("other", "#!/bin/sh\necho other\n");
-    for name in [SHIM, "nvidia-container-runtime.experimental"] {
-        let output = stage.command(name).env("NVIDIA_CONTAINER_RUNTIME_PATH", stage.path("other")).output().unwrap();
-        assert_eq!(stdout(&output), "other\n");
-    }
+    stage.program("third", "#!/bin/sh\necho third\n");
+    let by_variable = |name| {
+        let mut command = stage.command(name);
+        stdout(&command.env("NVIDIA_CONTAINER_RUNTIME_PATH", stage.path("other")).output().unwrap())
+    };
+    assert_eq!(by_variable(EXPERIMENTAL), "other\n");
+    assert_eq!(by_variable(SHIM), "runc version 1.2.3\n", "the name decides");
+    stage.configure(&format!("[nvidia-container-runtime.experimental]\nruntime-path = {:?}\n", stage.text("third")));
+    assert_eq!(by_variable(EXPERIMENTAL), "other\n", "the variable comes first");
+    assert_eq!(stdout(&stage.run(EXPERIMENTAL, &["state"])), "third\n");
+    assert_eq!(stdout(&stage.run(SHIM, &["state"])), "runc version 1.2.3\n");
 }
 
 #[test]

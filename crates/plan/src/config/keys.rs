@@ -89,7 +89,7 @@ pub const KEYS: &[Key] = &[
         "NAME=value entries added to the environment of that program"),
     key("nvidia-container-cli.debug", Text("", |c| &mut c.cli.debug), HOOK,
         "log file of that program"),
-    key("nvidia-container-cli.ldcache", Text("", |c| &mut c.cli.ldcache), HOOK,
+    key("nvidia-container-cli.ldcache", Text("", |c| &mut c.cli.ldcache), BOTH,
         "loader cache of the host, if elsewhere than /etc/ld.so.cache"),
     key("nvidia-container-cli.load-kmods", Flag(true, |c| &mut c.cli.load_kmods), BOTH,
         "load a missing kernel module of the driver (nvidia-uvm, nvidia-modeset)"),
@@ -156,5 +156,5 @@ pub const KEYS: &[Key] = &[
     key("nvidia-container-runtime.discover-mode", Text("", |c| &mut c.old.discover_mode), RUNTIME,
         "old files, now mode: legacy is legacy, csv is csv, nvml is jit-cdi, none is auto"),
     key("nvidia-container-runtime.experimental.runtime-path", Text("", |c| &mut c.old.runtime_path), RUNTIME,
-        "old files: a low-level runtime, tried before those of runtimes"),
+        "old files: the low-level runtime of the program nvidia-container-runtime.experimental"),
 ];

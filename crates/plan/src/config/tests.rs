@@ -122,7 +122,8 @@ fn files_of_old_releases_are_understood() {
         assert_eq!(parse(&format!("[nvidia-container-runtime]\n{old}")).0.runtime.mode, mode, "{old}");
     }
     let (config, warnings) = parse("[nvidia-container-runtime.experimental]\nruntime-path = '/opt/runc'");
-    assert_eq!(config.runtime.runtimes, ["/opt/runc", "runc", "crun"]);
+    assert_eq!(config.runtime.experimental_runtime_path, "/opt/runc");
+    assert_eq!(config.runtime.runtimes, ["runc", "crun"]);
     assert_eq!(warnings.len(), 1);
 }
 
