@@ -37,14 +37,14 @@ pub enum Machine {
     /// This one, only looked at.
     Look,
     /// Another.
-    Other(Inventory),
+    Other(Box<Inventory>),
 }
 
 /// Decides for a container.
 pub fn decide(container: &Container, request: &Request, config: &Config, machine: Machine) -> Result<Decision> {
     let (here, start) = (!matches!(machine, Machine::Other(_)), matches!(machine, Machine::Start));
     let mut inventory = match machine {
-        Machine::Other(inventory) => inventory,
+        Machine::Other(inventory) => *inventory,
         _ if needs_machine(config) => machine::examine(config, wanted(request, config))?,
         _ => Inventory::default(),
     };

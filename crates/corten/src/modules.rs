@@ -35,7 +35,7 @@ pub fn load_missing(request: &Request, inventory: &Inventory, config: &Config) -
         return false;
     };
     // All of them, whatever becomes of the first.
-    missing.into_iter().fold(false, |loaded, module| load(&program, module) || loaded)
+    missing.iter().filter(|module| load(&program, module)).count() > 0
 }
 
 fn find<'a>(mut folders: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {

@@ -26,7 +26,7 @@ pub fn run(parser: lexopt::Parser) -> Result<String> {
         return Ok(if options.json { "null\n".to_owned() } else { "This container asks for no GPU.\n".to_owned() });
     };
     let machine = match options.machine.as_deref() {
-        Some(file) => Machine::Other(machine::load(file)?),
+        Some(file) => Machine::Other(Box::new(machine::load(file)?)),
         None => Machine::Look,
     };
     let decision = decision::decide(&container, &request, &config, machine)?;
