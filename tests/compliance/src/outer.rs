@@ -11,7 +11,7 @@ use crate::{
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// The lab did not give back what it was asked for.
@@ -85,6 +85,27 @@ pub fn run(machine: &str, cases: &[Case], with: &Programs, work: &Path) -> Resul
         serde_json::from_slice(&text).map_err(|error| OuterError::Json(results.clone(), error))?;
     let shown = |(case, seen): (&Case, Observation)| Shown { facts: observe::facts(case, &seen), stderr: seen.stderr };
     Ok(cases.iter().zip(seen).map(shown).collect())
+}
+
+/// Runs a bash script on that machine, with our programs and the lab's first in `PATH`, in the folder `work`. Says what
+/// it printed, both streams together.
+///
+/// # Errors
+/// [`OuterError`], also when the script fails: its text is in the error.
+pub fn script(machine: &str, script: &str, work: &Path) -> Result<String, OuterError> {
+    programs::need_root()?;
+    let (lab, ours) = (programs::lab("lab")?, programs::ours()?);
+    let folder = Path::new(&lab).parent().unwrap_or(Path::new("/"));
+    let path = format!("{ours}:{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(&lab);
+    command.args(["run", "--machine"]).arg(programs::machine(machine)?).args(["--", "bash", "-ec"]);
+    command.arg(format!("exec 2>&1; {script}")).current_dir(work).env("PATH", path);
+    let output = command.stdin(Stdio::null()).output().map_err(at(Path::new(&lab)))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.success() {
+        true => Ok(text),
+        false => Err(OuterError::Lab(machine.to_owned(), text + &String::from_utf8_lossy(&output.stderr))),
+    }
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OuterError {

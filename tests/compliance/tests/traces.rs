@@ -1,0 +1,78 @@
+//! What the shim does on its way to the low-level runtime, by its system calls: it starts nothing (so nothing of an
+//! image, no ldconfig, no NVML), and reaches into the container's root through one descriptor only.
+
+use compliance::outer;
+use std::fs;
+
+/// Starts a container that asks for `GPUS`, twice, and traces the second start. The low-level runtime is `true`.
+const TRACED: &str = r#"
+lab rootfs --kind debian --to image
+cat > config.toml <<'END'
+[nvidia-container-runtime]
+runtimes = ["/bin/true"]
+END
+export NVIDIA_CTK_CONFIG_FILE_PATH=$PWD/config.toml
+runc spec
+sed -i 's;\("TERM=xterm"\);\1, "NVIDIA_VISIBLE_DEVICES=GPUS";' config.json
+cp config.json as-the-engine-wrote-it
+for start in first second; do
+    rm -rf rootfs; cp -a image rootfs; cp as-the-engine-wrote-it config.json
+    strace -f -s 4096 -e trace=execve,execveat,clone,clone3,fork,vfork,open,openat,openat2 -o $start.trace \
+        nvidia-container-runtime create --bundle $PWD traced
+done
+"#;
+
+/// The lines of both traces up to the moment when the shim becomes the runtime.
+fn traces(machine: &str, gpus: &str) -> [Vec<String>; 2] {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let said = outer::script(machine, &TRACED.replace("GPUS", gpus), work.path());
+    said.unwrap_or_else(|error| panic!("{error}"));
+    ["first", "second"].map(|start| {
+        let text = fs::read_to_string(work.path().join(format!("{start}.trace"))).expect("strace writes its file");
+        let becomes = |line: &&str| line.contains("execve(\"/bin/true\"") && line.ends_with("= 0");
+        assert_eq!(text.lines().filter(becomes).count(), 1, "the runtime was not reached: {text}");
+        let before = text.lines().take_while(|line| !becomes(line));
+        before.map(|line| line.replace(&work.path().display().to_string(), "BUNDLE")).collect()
+    })
+}
+
+fn lines<'a>(trace: &'a [String], calls: &[&str]) -> Vec<&'a str> {
+    let is = |line: &&String| calls.iter().any(|call| line.contains(&format!(" {call}(")));
+    trace.iter().filter(is).map(String::as_str).collect()
+}
+
+const STARTS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
+const EXECUTES: [&str; 2] = ["execve", "execveat"];
+
+#[test]
+fn no_process_is_started_for_whole_gpus() {
+    let [first, second] = traces("small", "1");
+    for trace in [&first, &second] {
+        assert_eq!(lines(trace, &STARTS), Vec::<&str>::new());
+        // The first execve is strace's own start of the shim.
+        assert_eq!(lines(trace, &EXECUTES).len(), 1, "{trace:#?}");
+    }
+}
+
+#[test]
+fn nvml_is_asked_once_and_not_again_on_an_unchanged_machine() {
+    let [first, second] = traces("mig", "0:1");
+    assert!(lines(&first, &EXECUTES).iter().any(|line| line.contains("/corten-nvml\"")), "{first:#?}");
+    assert_eq!(lines(&second, &STARTS), Vec::<&str>::new());
+    assert_eq!(lines(&second, &EXECUTES).len(), 1, "{second:#?}");
+    // The library's links are followed by loaders only; its file is looked at, to know whether it is still the same.
+    assert!(!second.iter().any(|line| line.contains("libnvidia-ml.so.1\"")), "{second:#?}");
+}
+
+#[test]
+fn the_root_is_reached_through_its_descriptor_only() {
+    let [_, trace] = traces("two-gpus", "all");
+    let opens = lines(&trace, &["open", "openat", "openat2"]);
+    let root = opens.iter().filter(|line| line.contains("\"BUNDLE/rootfs\"")).collect::<Vec<_>>();
+    assert_eq!(root.len(), 1, "{root:#?}");
+    assert!(root[0].contains("O_PATH") && root[0].contains("O_DIRECTORY"), "{root:?}");
+    let joined = opens.iter().filter(|line| line.contains("BUNDLE/rootfs/")).collect::<Vec<_>>();
+    assert!(joined.is_empty(), "opened by a joined path: {joined:#?}");
+    let inside = opens.iter().filter(|line| line.contains("RESOLVE_IN_ROOT")).collect::<Vec<_>>();
+    assert!(inside.iter().any(|line| line.contains("etc/ld.so.cache")), "{opens:#?}");
+}
