@@ -3,8 +3,9 @@
 use crate::{
     codes::Code,
     fault::{Fault, Result},
+    memory::Memory,
 };
-use host::{Fingerprint, HostError, Inventory, Roots, Wanted};
+use host::{Discovery, Fingerprint, HostError, Inventory, Roots, Wanted};
 use nvml::{Ask, CachePlace, Expected, NvmlError, Problem, User};
 use oci::HostPath;
 use plan::Config;
@@ -18,15 +19,20 @@ use std::{
 /// Larger than the inventory of any machine.
 const LARGEST: u64 = 16 << 20;
 
-/// What this machine has of what is wanted.
+/// What this machine has of what is wanted. A driver that has not changed since the last look is not searched for again.
 pub fn examine(config: &Config, wanted: Wanted) -> Result<Inventory> {
-    let inventory = host::discover(&roots(config)?, wanted).map_err(|error| {
+    let memory = Memory::of_caller(wanted);
+    let discovery = host::discover_again(&roots(config)?, wanted, memory.recall());
+    let Discovery { inventory, learnt } = discovery.map_err(|error| {
         let code = match error {
             HostError::Root { .. } => Code::ConfigInvalid,
             HostError::Read { .. } => Code::HostUnreadable,
         };
         Fault::from_error(code, &error)
     })?;
+    if let Some(learnt) = learnt {
+        memory.keep(&learnt);
+    }
     for remark in &inventory.remarks {
         log::debug!("{remark}");
     }
@@ -40,7 +46,7 @@ pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
     let ask = Ask {
         wanted: "what NVML knows about this machine".to_owned(),
         helper: nvml::default_helper(),
-        library: host::locate_nvml(&roots),
+        library: fingerprint.nvml.as_ref().map(|library| library.path.clone()),
         fingerprint,
         user: user(&config.cli.user)?,
         expected: Expected {

@@ -9,6 +9,7 @@ mod decision;
 mod fault;
 mod later;
 mod machine;
+mod memory;
 mod modules;
 mod programs;
 mod runtime;

@@ -1,7 +1,7 @@
 //! Looks at a machine and says what is there.
 
 use crate::{
-    HostError, Inventory, Platform, Roots, Wanted, driver,
+    Driver, HostError, Inventory, KnownDriver, Platform, Roots, Wanted, driver,
     inside::Inside,
     kernel::Kernel,
     nodes::{self, Nodes, SharedWanted},
@@ -15,6 +15,42 @@ use crate::{
 /// # Errors
 /// [`HostError`] when the driver root does not exist, or a file of the kernel's exists and cannot be read.
 pub fn discover(roots: &Roots, wanted: Wanted) -> Result<Inventory, HostError> {
+    examine(roots, wanted, |inside, kernel, remarks| driver::find(roots, inside, wanted, kernel, remarks))
+}
+
+/// A machine, and what was learnt on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// The machine.
+    pub inventory: Inventory,
+    /// The driver had to be searched for, and this is worth keeping for the next time.
+    pub learnt: Option<KnownDriver>,
+}
+
+/// Describes the machine as [`discover`] does, but searches for the driver only where nothing that is known from
+/// `earlier` still holds. Kernel, nodes, GPUs and sockets are always looked at.
+///
+/// # Errors
+/// As [`discover`].
+pub fn discover_again(
+    roots: &Roots,
+    wanted: Wanted,
+    earlier: impl IntoIterator<Item = KnownDriver>,
+) -> Result<Discovery, HostError> {
+    let mut learnt = None;
+    let inventory = examine(roots, wanted, |inside, kernel, remarks| {
+        let (driver, new) = driver::find_again(roots, inside, wanted, kernel, earlier, remarks)?;
+        learnt = new;
+        Ok(driver)
+    })?;
+    Ok(Discovery { inventory, learnt })
+}
+
+fn examine(
+    roots: &Roots,
+    wanted: Wanted,
+    driver: impl FnOnce(&Inside, Option<&str>, &mut Vec<String>) -> Result<Option<Driver>, HostError>,
+) -> Result<Inventory, HostError> {
     let inside =
         Inside::open(&roots.driver).map_err(|source| HostError::Root { path: roots.driver.clone(), source })?;
     let mut remarks = Vec::new();
@@ -27,7 +63,7 @@ pub fn discover(roots: &Roots, wanted: Wanted) -> Result<Inventory, HostError> {
         // Their libraries come by other rules: CSV files, and the store of the Windows driver.
         Platform::Tegra | Platform::Wsl => None,
         _ if !wanted.driver => None,
-        _ => driver::find(roots, &inside, wanted, kernel.version.as_deref(), &mut remarks)?,
+        _ => driver(&inside, kernel.version.as_deref(), &mut remarks)?,
     };
     let modify_device_files = kernel.params.modify;
     Ok(Inventory { platform, driver, gpus, nodes: shared, modify_device_files, nvml: None, remarks })

@@ -5,7 +5,12 @@ mod folders;
 mod libraries;
 mod xorg;
 
-use crate::{Driver, HostError, Roots, Wanted, inside::Inside, version};
+use crate::{
+    Driver, HostError, Roots, Wanted,
+    inside::Inside,
+    known::{KnownDriver, Question},
+    version,
+};
 use folders::Folder;
 use oci::HostPath;
 
@@ -21,18 +26,35 @@ pub(crate) fn find(
     remarks: &mut Vec<String>,
 ) -> Result<Option<Driver>, HostError> {
     let search = Search::new(roots, inside, wanted)?;
-    let folders = search.folders(remarks);
-    let Some(version) = installed_version(&folders, kernel) else {
-        remarks.extend(kernel.map(|kernel| not_installed(kernel, search.inside.root())));
-        return Ok(None);
+    let driver = search.lasting(kernel, remarks);
+    Ok(search.with_sockets(driver))
+}
+
+/// Finds the driver as [`find`] does, but looks for what lasts only where nothing in `earlier` still holds. The second
+/// part of the answer is what that taught, if it can be believed again.
+pub(crate) fn find_again(
+    roots: &Roots,
+    inside: &Inside,
+    wanted: Wanted,
+    kernel: Option<&str>,
+    earlier: impl IntoIterator<Item = KnownDriver>,
+    remarks: &mut Vec<String>,
+) -> Result<(Option<Driver>, Option<KnownDriver>), HostError> {
+    let question = Question::new(roots, inside.root(), wanted, kernel, files::firmware_folders(roots));
+    let Some(question) = question.filter(|_| roots.are_plain()) else {
+        return Ok((find(roots, inside, wanted, kernel, remarks)?, None));
     };
-    remarks.extend(kernel.filter(|kernel| *kernel != version).map(|kernel| mismatch(kernel, &version)));
-    let mut files = search.libraries(&folders, &version, remarks);
-    files.extend(search.binaries());
-    files.extend(search.configs());
-    files.extend(search.firmware(&version));
-    files.extend(search.sockets());
-    Ok(Some(Driver { version, root: search.inside.root().clone(), files }))
+    let here = Search::new(roots, inside, wanted)?;
+    if let Some(known) = earlier.into_iter().find(|known| known.holds(&question)) {
+        remarks.extend(known.remarks);
+        return Ok((here.with_sockets(known.driver), None));
+    }
+    let noting = inside.with_notes();
+    let mut said = Vec::new();
+    let driver = Search::new(roots, &noting, wanted)?.lasting(kernel, &mut said);
+    remarks.extend(said.iter().cloned());
+    let learnt = noting.evidence().map(|evidence| KnownDriver::new(question, evidence, driver.clone(), said));
+    Ok((here.with_sockets(driver), learnt))
 }
 
 /// One search of one driver root.
@@ -50,6 +72,27 @@ impl<'a> Search<'a> {
         let root = HostPath::root();
         let outside = Inside::open(&root).map_err(|source| HostError::Root { path: root, source })?;
         Ok(Search { roots, wanted, inside, outside })
+    }
+
+    /// The driver without what comes and goes.
+    fn lasting(&self, kernel: Option<&str>, remarks: &mut Vec<String>) -> Option<Driver> {
+        let folders = self.folders(remarks);
+        let Some(version) = installed_version(&folders, kernel) else {
+            remarks.extend(kernel.map(|kernel| not_installed(kernel, self.inside.root())));
+            return None;
+        };
+        remarks.extend(kernel.filter(|kernel| *kernel != version).map(|kernel| mismatch(kernel, &version)));
+        let mut files = self.libraries(&folders, &version, remarks);
+        files.extend(self.binaries());
+        files.extend(self.configs());
+        files.extend(self.firmware(&version));
+        Some(Driver { version, root: self.inside.root().clone(), files })
+    }
+
+    fn with_sockets(&self, driver: Option<Driver>) -> Option<Driver> {
+        let mut driver = driver?;
+        driver.files.extend(self.sockets());
+        Some(driver)
     }
 
     /// Where the container gets what lies at `host`: below the driver root, the root cut off.

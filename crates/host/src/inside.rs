@@ -6,6 +6,7 @@
 //! folders are no links, so that 60 files in one folder cost 60 calls, not 300. The tree is the administrator's own
 //! (roots of containers are `crates/root`'s business), so a race with a rename is nothing worse than a missing file.
 
+use crate::evidence::{Evidence, Notes};
 use oci::HostPath;
 use rustix::{
     fs::{AtFlags, CWD, FileType, Stat, readlinkat, statat},
@@ -27,6 +28,8 @@ pub(crate) struct Inside {
     real: RefCell<HashSet<String>>,
     /// Where folders lead, by the text that they were asked for by.
     folders: RefCell<HashMap<String, Result<String, Errno>>>,
+    /// What was looked at, where somebody wants to know.
+    notes: Option<RefCell<Notes>>,
 }
 
 impl Inside {
@@ -38,7 +41,31 @@ impl Inside {
         }
         let text = real.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
         let root = HostPath::new(text).map_err(|_| io::ErrorKind::InvalidFilename)?;
-        Ok(Inside { root, real: RefCell::default(), folders: RefCell::default() })
+        Ok(Inside { root, real: RefCell::default(), folders: RefCell::default(), notes: None })
+    }
+
+    /// The same root, by one who knows nothing yet and takes notes of all that is looked at.
+    pub(crate) fn with_notes(&self) -> Self {
+        let notes = Some(RefCell::new(Notes::new()));
+        Inside { root: self.root.clone(), real: RefCell::default(), folders: RefCell::default(), notes }
+    }
+
+    /// What was looked at, if notes were taken and are of use.
+    pub(crate) fn evidence(self) -> Option<Evidence> {
+        self.notes?.into_inner().evidence()
+    }
+
+    /// Says that the file or folder at the real path `host` is about to be read.
+    pub(crate) fn note_reading(&self, host: &HostPath) {
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().read(host.as_str());
+        }
+    }
+
+    fn note_passing(&self, place: &str) {
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().pass(place);
+        }
     }
 
     /// The root's real path on this machine.
@@ -61,13 +88,13 @@ impl Inside {
         let is_plain = !matches!(name, "" | "." | "..");
         let here = is_plain.then(|| format!("{folder}/{name}"));
         if let Some(here) = here {
-            let stat = status(&here)?;
+            let stat = self.status(&here)?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
                 return Some((host_path(here).ok()?, stat));
             }
         }
         let real = self.walk(folder, name).ok()?;
-        let stat = status(&real)?;
+        let stat = self.status(&real)?;
         Some((host_path(real).ok()?, stat))
     }
 
@@ -120,6 +147,7 @@ impl Inside {
         if self.real.borrow().contains(place) {
             return Ok(None);
         }
+        self.note_passing(place);
         match readlinkat(CWD, place, Vec::new()) {
             Ok(target) => target.into_string().map(Some).map_err(|_| Errno::ILSEQ),
             Err(Errno::INVAL) => {
@@ -130,6 +158,12 @@ impl Inside {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What lies at `place`; a link counts as a link.
+    fn status(&self, place: &str) -> Option<Stat> {
+        self.note_passing(place);
+        statat(CWD, if place.is_empty() { "/" } else { place }, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
     /// The real place of `path`, if a file of that kind lies there.
@@ -150,11 +184,6 @@ impl Inside {
 /// The folder of a path and its last component.
 fn split(path: &str) -> (&str, &str) {
     path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path))
-}
-
-/// What lies at `place`; a link counts as a link.
-fn status(place: &str) -> Option<Stat> {
-    statat(CWD, if place.is_empty() { "/" } else { place }, AtFlags::SYMLINK_NOFOLLOW).ok()
 }
 
 /// A real place as a path; the empty one is `/`.

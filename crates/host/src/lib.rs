@@ -8,12 +8,14 @@ mod discover;
 mod driver;
 pub mod elf;
 mod error;
+mod evidence;
 mod facts;
 mod fingerprint;
 mod folder;
 mod inside;
 mod inventory;
 mod kernel;
+mod known;
 pub mod ldcache;
 mod nodes;
 mod platform;
@@ -24,7 +26,7 @@ mod sample;
 mod version;
 
 pub use capability::{Capabilities, Capability};
-pub use discover::discover;
+pub use discover::{Discovery, discover, discover_again};
 pub use error::HostError;
 pub use facts::{GpuFacts, MigFacts, NvmlFacts};
 pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, NVML_SONAME, locate_nvml};
@@ -32,4 +34,5 @@ pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,
     Node, Platform, SharedNodes,
 };
+pub use known::KnownDriver;
 pub use roots::{Roots, Wanted};

@@ -3,9 +3,10 @@
 
 use crate::{Capabilities, elf::Machine};
 use oci::HostPath;
+use serde::{Deserialize, Serialize};
 
 /// The places that discovery reads. Nothing outside them is looked at, and none of them is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roots {
     /// Driver root: libraries, binaries, firmware, configuration and sockets are below it, and links in it are
     /// resolved inside it. `/`, or the mount of a driver container.
@@ -54,6 +55,11 @@ impl Roots {
             data_dirs: owned(&["/usr/local/share", "/usr/share"]),
             machine: Machine::HOST,
         }
+    }
+
+    /// Nothing is looked for outside the driver root, so that what a search rests on is all below it.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.ldcache.is_none() && self.library_search.is_empty() && self.config_search.is_empty()
     }
 
     /// A whole machine below one folder: driver, `dev`, `proc` and `sys`.

@@ -1,16 +1,14 @@
-//! Where NVML's answer is kept between container starts, and when it is believed.
-//!
-//! The file is `nvml.json` in a folder under `/run` or `$XDG_RUNTIME_DIR`. File, folder and the folder above must belong
-//! to root or the caller and be writable by nobody else, and no link is followed from the folder on; whatever is not so,
-//! is too long or makes no sense is as good as absent, with a remark in the log. Only the holder of the lock writes, and
-//! replaces the whole file at once.
+//! NVML's answer as it is kept between container starts: `nvml.json` in a folder of [`kept`], which says when a file is
+//! believed at all.
 
-mod folder;
+pub use kept::CachePlace;
 
-pub use folder::{Folder, Lock};
+use host::NvmlFacts;
+use kept::{Folder, Lock};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use oci::HostPath;
-use serde::{Deserialize, Serialize};
+/// The name that it is kept as.
+pub const NAME: &str = "nvml";
 
 /// Raised whenever [`Kept`] changes its meaning.
 pub const FORMAT: u32 = 1;
@@ -28,26 +26,23 @@ pub struct Kept<F, N> {
     pub facts: N,
 }
 
-/// Folders for the cache, in the order in which they are tried. Each is made where the folder above it exists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CachePlace(pub Vec<HostPath>);
-
-impl CachePlace {
-    /// No cache: NVML is asked every time.
-    pub const NONE: CachePlace = CachePlace(Vec::new());
-
-    /// `/run/corten`, and for callers who may not write there (rootless engines) `$XDG_RUNTIME_DIR/corten`.
-    pub fn of_caller(xdg_runtime_dir: Option<&str>) -> CachePlace {
-        let own = xdg_runtime_dir.and_then(|folder| HostPath::new(folder).ok());
-        let folders = HostPath::new("/run").into_iter().chain(own);
-        CachePlace(folders.map(|folder| folder.join("corten")).collect())
+/// What is kept in `folder`, if it can be believed and understood; for which machine is for the caller to compare.
+pub(crate) fn read<F: DeserializeOwned>(folder: &Folder) -> Option<Kept<F, NvmlFacts>> {
+    let content = folder.read(NAME)?;
+    match serde_json::from_slice::<Kept<F, NvmlFacts>>(&content) {
+        Ok(kept) if kept.format == FORMAT => Some(kept),
+        Ok(_) => None,
+        Err(error) => {
+            log::warn!("{}/{NAME}.json: ignored, it makes no sense: {error}", folder.path());
+            None
+        }
     }
+}
 
-    pub(crate) fn folders_to_read(&self) -> Vec<Folder> {
-        self.0.iter().filter_map(Folder::open).collect()
-    }
-
-    pub(crate) fn folder_to_write(&self) -> Option<Folder> {
-        self.0.iter().filter_map(Folder::open_or_make).find(Folder::is_writable)
+/// Replaces what is kept.
+pub(crate) fn keep<F: Serialize>(lock: &Lock, kept: &Kept<&F, &NvmlFacts>) {
+    match serde_json::to_vec(kept) {
+        Ok(content) => lock.keep(&content),
+        Err(error) => log::warn!("cannot keep NVML's answer: {error}"),
     }
 }

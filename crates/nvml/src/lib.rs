@@ -4,7 +4,7 @@
 //! program here that opens a driver library. Nothing in this library does: a static executable must never `dlopen`, and
 //! whatever NVML does (crash, hang, complain) stays in that child.
 //!
-//! [`wire`] is what the child prints, [`mod@child`] how it is run and stopped, [`cache`] what is believed and kept.
+//! [`wire`] is what the child prints, [`mod@child`] how it is run and stopped, [`cache`] what of it is kept.
 
 pub mod cache;
 pub mod child;
@@ -15,8 +15,9 @@ pub use cache::CachePlace;
 pub use child::User;
 pub use error::{NvmlError, Problem};
 
-use cache::{Folder, Kept};
+use cache::Kept;
 use host::NvmlFacts;
+use kept::Folder;
 use oci::HostPath;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{path::PathBuf, time::Duration};
@@ -80,37 +81,35 @@ pub fn facts<F>(ask: &Ask<F>) -> Result<NvmlFacts, NvmlError>
 where
     F: Serialize + DeserializeOwned + PartialEq,
 {
-    if let Some(facts) = cached(ask, &ask.cache.folders_to_read()) {
+    if let Some(facts) = ask.cache.folders_to_read().find_map(|folder| believed(ask, &folder)) {
         return Ok(facts);
     }
     let Some(folder) = ask.cache.folder_to_write() else {
         return answer(ask, false).map(|answer| answer.facts);
     };
-    let Some(lock) = folder.lock(ask.timeout + LOCK_GRACE) else {
+    let Some(lock) = folder.lock(cache::NAME, ask.timeout + LOCK_GRACE) else {
         log::warn!("{}: locked for longer than asking NVML may take; asking without the cache", folder.path());
         return answer(ask, false).map(|answer| answer.facts);
     };
-    if let Some(facts) = cached(ask, std::slice::from_ref(&folder)) {
+    if let Some(facts) = believed(ask, &folder) {
         return Ok(facts);
     }
-    let root_was_needed = folder.read::<F>().is_some_and(|kept| kept.asked_as_root);
+    let root_was_needed = cache::read::<F>(&folder).is_some_and(|kept| kept.asked_as_root);
     let answer = answer(ask, root_was_needed)?;
-    folder.keep(&lock, &answer.kept(&ask.fingerprint));
+    cache::keep(&lock, &answer.kept(&ask.fingerprint));
     Ok(answer.facts)
 }
 
 /// How much longer than the helper another caller may hold the lock.
 const LOCK_GRACE: Duration = Duration::from_secs(1);
 
-fn cached<F: DeserializeOwned + PartialEq>(ask: &Ask<F>, folders: &[Folder]) -> Option<NvmlFacts> {
-    for folder in folders {
-        match folder.read::<F>() {
-            Some(kept) if kept.fingerprint == ask.fingerprint => return Some(kept.facts),
-            Some(_) => log::info!("{}: the machine has changed since NVML was asked", folder.path()),
-            None => {}
-        }
+fn believed<F: DeserializeOwned + PartialEq>(ask: &Ask<F>, folder: &Folder) -> Option<NvmlFacts> {
+    let kept = cache::read::<F>(folder)?;
+    if kept.fingerprint != ask.fingerprint {
+        log::info!("{}: the machine has changed since NVML was asked", folder.path());
+        return None;
     }
-    None
+    Some(kept.facts)
 }
 
 /// An answer and how it was come by.

@@ -2,7 +2,7 @@
 
 use super::{Search, container_path};
 use crate::{
-    Capabilities, DriverFile, FileKind,
+    Capabilities, DriverFile, FileKind, Roots,
     catalogue::{self, ConfigRow, FileRow},
     folder,
     inside::Inside,
@@ -60,9 +60,10 @@ impl Search<'_> {
     pub(super) fn firmware(&self, version: &str) -> Vec<DriverFile> {
         let mut seen = HashSet::new();
         let mut files = Vec::new();
-        for folder in self.firmware_folders() {
+        for folder in firmware_folders(self.roots) {
             let folder = format!("{folder}/nvidia/{version}");
             let Ok(real) = self.inside.resolve(&folder) else { continue };
+            self.inside.note_reading(&real);
             for name in folder::names(&real, |name| name.starts_with("gsp") && name.ends_with(".bin")) {
                 let path = format!("{folder}/{name}");
                 let Some(host) = self.inside.find_kind(&path, FileType::RegularFile) else { continue };
@@ -72,22 +73,6 @@ impl Search<'_> {
             }
         }
         files
-    }
-
-    /// Where the kernel looks for firmware, in its order.
-    fn firmware_folders(&self) -> Vec<String> {
-        let text = |path: HostPath| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-        let custom = text(self.roots.sys.join("module/firmware_class/parameters/path"));
-        let release = text(self.roots.proc.join("sys/kernel/osrelease"));
-        let mut folders = vec![custom];
-        for base in ["/lib/firmware/updates", "/lib/firmware"] {
-            if !release.is_empty() && !release.contains('/') {
-                folders.push(format!("{base}/{release}"));
-            }
-            folders.push(base.to_owned());
-        }
-        folders.retain(|folder| folder.starts_with('/'));
-        folders
     }
 
     /// Sockets of the driver's daemons, and the folder that MPS uses.
@@ -112,6 +97,22 @@ impl Search<'_> {
         let wanted = self.wanted.capabilities;
         rows.iter().filter(move |row| row.capabilities.meets(wanted))
     }
+}
+
+/// Where the kernel looks for firmware, in its order.
+pub(super) fn firmware_folders(roots: &Roots) -> Vec<String> {
+    let text = |path: HostPath| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let custom = text(roots.sys.join("module/firmware_class/parameters/path"));
+    let release = text(roots.proc.join("sys/kernel/osrelease"));
+    let mut folders = vec![custom];
+    for base in ["/lib/firmware/updates", "/lib/firmware"] {
+        if !release.is_empty() && !release.contains('/') {
+            folders.push(format!("{base}/{release}"));
+        }
+        folders.push(base.to_owned());
+    }
+    folders.retain(|folder| folder.starts_with('/'));
+    folders
 }
 
 fn file(host: HostPath, path: &str, kind: FileKind, capabilities: Capabilities) -> DriverFile {

@@ -55,6 +55,7 @@ impl<'a> Folder<'a> {
     fn list_real(within: &'a Inside, real: HostPath) -> Option<Self> {
         let (entries, unversioned_links) = (Vec::new(), HashSet::new());
         let mut listed = Folder { within, real: real.clone(), entries, unversioned_links, signposts: Vec::new() };
+        within.note_reading(&real);
         folder::for_each(&real, |name, kind| listed.add(name, kind)).ok()?;
         listed.entries.sort_unstable();
         Some(listed)
@@ -169,6 +170,7 @@ pub(crate) fn cached_places(roots: &Roots, inside: &Inside, remarks: &mut Vec<St
         None => inside.find_kind(ldcache::PATH, FileType::RegularFile),
     };
     let Some(path) = path else { return Vec::new() };
+    inside.note_reading(&path);
     let mut bytes = Vec::new();
     // One byte more than the reader takes, so that it refuses what has been cut off.
     let read = File::open(&path).and_then(|file| file.take(ldcache::MAX_FILE as u64 + 1).read_to_end(&mut bytes));

@@ -84,6 +84,7 @@ impl Search<'_> {
     fn take(&self, chosen: &mut Chosen, candidate: &Candidate, remarks: &mut Vec<String>) -> bool {
         let Candidate { folder, row, subfolder, .. } = candidate;
         let Some(host) = candidate.real() else { return false };
+        folder.within.note_reading(&host);
         let Some((class, soname)) = self.read(&host, remarks) else { return false };
         if !self.claim(chosen, candidate, class, &host, remarks) {
             return false;

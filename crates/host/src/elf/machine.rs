@@ -1,7 +1,10 @@
 //! The kinds of machine that a driver is built for, and how each is named.
 
+use serde::{Deserialize, Serialize};
+
 /// Word size and instruction set of a library: `e_machine`, told apart where one number serves both sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Machine {
     /// 64-bit x86.
     X86_64,

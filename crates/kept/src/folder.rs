@@ -1,7 +1,5 @@
-//! One folder of the cache, through one descriptor.
+//! One folder of kept things, through one descriptor.
 
-use super::{FORMAT, Kept};
-use host::NvmlFacts;
 use oci::HostPath;
 use rustix::{
     fd::OwnedFd,
@@ -11,7 +9,6 @@ use rustix::{
     },
     io::Errno,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::File,
     io::{Read, Write},
@@ -19,11 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-const FILE: &str = "nvml.json";
-const NEW_FILE: &str = ".nvml.json.new";
-const LOCK: &str = "nvml.lock";
-/// Longer than any answer (see [`crate::child`]) and its fingerprint.
+/// Longer than anything that is kept.
 const LONGEST: u64 = 4 << 20;
+/// Read at once; what is kept is rarely longer.
+const USUAL: usize = 64 << 10;
 /// How often a held lock is tried again; short beside what its holder does.
 const LOCK_STEP: Duration = Duration::from_millis(2);
 
@@ -34,9 +30,14 @@ pub struct Folder {
     fd: OwnedFd,
 }
 
-/// The right to write in a folder; given back when dropped.
+/// The right to write one name in a folder; given back when dropped.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held open, not used")] OwnedFd);
+pub struct Lock<'a> {
+    folder: &'a Folder,
+    name: &'a str,
+    #[expect(dead_code, reason = "held open, not used")]
+    file: OwnedFd,
+}
 
 impl Folder {
     /// The folder, if it is there and safe.
@@ -59,38 +60,22 @@ impl Folder {
         fs::accessat(&self.fd, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
     }
 
-    /// What is kept here, if it can be believed and understood; for which machine is for the caller to compare.
-    pub fn read<F: DeserializeOwned>(&self) -> Option<Kept<F, NvmlFacts>> {
-        let content = remark(&self.path, self.content())?;
-        match serde_json::from_slice::<Kept<F, NvmlFacts>>(&content) {
-            Ok(kept) if kept.format == FORMAT => Some(kept),
-            Ok(_) => None,
-            Err(error) => {
-                log::warn!("{}/{FILE}: ignored, it makes no sense: {error}", self.path);
-                None
-            }
-        }
+    /// What is kept here as `name`, if it can be believed.
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        remark(&self.path, self.content(&format!("{name}.json")))
     }
 
-    /// Waits for the lock, at most this long.
-    pub fn lock(&self, patience: Duration) -> Option<Lock> {
+    /// Waits for the lock of `name`, at most this long.
+    pub fn lock<'a>(&'a self, name: &'a str, patience: Duration) -> Option<Lock<'a>> {
         let deadline = Instant::now() + patience;
-        let file = remark(&self.path, self.lock_file())?;
+        let file = remark(&self.path, self.lock_file(&format!("{name}.lock")))?;
         loop {
             match fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Some(Lock(file)),
+                Ok(()) => return Some(Lock { folder: self, name, file }),
                 Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOCK_STEP),
                 Err(Errno::INTR) => {}
                 Err(_) => return None,
             }
-        }
-    }
-
-    /// Replaces what is kept. A failure costs the next caller a question to NVML, nothing else.
-    pub fn keep<F: Serialize>(&self, _lock: &Lock, kept: &Kept<&F, &NvmlFacts>) {
-        if let Err(error) = self.replace(kept) {
-            log::warn!("{}/{FILE}: cannot keep NVML's answer: {error}", self.path);
-            let _ = unlinkat(&self.fd, NEW_FILE, AtFlags::empty());
         }
     }
 
@@ -115,32 +100,43 @@ impl Folder {
         }
     }
 
-    fn content(&self) -> Result<Vec<u8>, Unusable> {
+    fn content(&self, file: &str) -> Result<Vec<u8>, Unusable> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.fd, FILE, flags, Mode::empty())?;
+        let file = openat(&self.fd, file, flags, Mode::empty())?;
         safe(&fstat(&file)?, FileType::RegularFile)?;
-        let mut content = Vec::new();
+        let mut content = Vec::with_capacity(USUAL);
         File::from(file).take(LONGEST + 1).read_to_end(&mut content)?;
         if content.len() as u64 > LONGEST { Err(Unusable::TooLong) } else { Ok(content) }
     }
 
-    fn lock_file(&self) -> Result<OwnedFd, Unusable> {
+    fn lock_file(&self, file: &str) -> Result<OwnedFd, Unusable> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         // Readable for its owner alone: nobody else can hold the lock.
-        let file = openat(&self.fd, LOCK, flags, Mode::from_raw_mode(0o600))?;
+        let file = openat(&self.fd, file, flags, Mode::from_raw_mode(0o600))?;
         safe(&fstat(&file)?, FileType::RegularFile)?;
         Ok(file)
     }
 
-    fn replace<F: Serialize>(&self, kept: &Kept<&F, &NvmlFacts>) -> std::io::Result<()> {
+    fn replace(&self, file: &str, new: &str, content: &[u8]) -> std::io::Result<()> {
         // One that a killed writer left; the lock says that it is nobody's.
-        let _ = unlinkat(&self.fd, NEW_FILE, AtFlags::empty());
+        let _ = unlinkat(&self.fd, new, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&self.fd, NEW_FILE, flags, Mode::from_raw_mode(0o600))?);
-        file.write_all(&serde_json::to_vec(kept)?)?;
-        // Whatever the caller's umask: rootless callers read root's answer.
-        fchmod(&file, Mode::from_raw_mode(0o644))?;
-        Ok(renameat(&self.fd, NEW_FILE, &self.fd, FILE)?)
+        let mut out = File::from(openat(&self.fd, new, flags, Mode::from_raw_mode(0o600))?);
+        out.write_all(content)?;
+        // Whatever the caller's umask: rootless callers read what root kept.
+        fchmod(&out, Mode::from_raw_mode(0o644))?;
+        Ok(renameat(&self.fd, new, &self.fd, file)?)
+    }
+}
+
+impl Lock<'_> {
+    /// Replaces what is kept. A failure costs the next caller the work that this was to save, nothing else.
+    pub fn keep(&self, content: &[u8]) {
+        let (file, new) = (format!("{}.json", self.name), format!(".{}.json.new", self.name));
+        if let Err(error) = self.folder.replace(&file, &new, content) {
+            log::warn!("{}/{file}: cannot be kept: {error}", self.folder.path);
+            let _ = unlinkat(&self.folder.fd, &new, AtFlags::empty());
+        }
     }
 }
 
@@ -186,7 +182,7 @@ fn safe(stat: &Stat, kind: FileType) -> Result<(), Unusable> {
 fn remark<T>(path: &HostPath, result: Result<T, Unusable>) -> Option<T> {
     match &result {
         Err(Unusable::System(error)) if is_ordinary(error) => {}
-        Err(why) => log::warn!("{path}: NVML's kept answer is not used: {why}"),
+        Err(why) => log::warn!("{path}: what is kept there is not used: {why}"),
         Ok(_) => {}
     }
     result.ok()
@@ -195,4 +191,51 @@ fn remark<T>(path: &HostPath, result: Result<T, Unusable>) -> Option<T> {
 fn is_ordinary(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::symlink, path::Path};
+
+    fn with_folder(test: impl FnOnce(&Path, &Folder)) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = HostPath::new(dir.path().canonicalize().unwrap().to_str().unwrap()).unwrap().join("kept");
+        test(path.as_path(), &Folder::open_or_make(&path).unwrap());
+    }
+
+    #[test]
+    fn gives_back_what_is_kept() {
+        with_folder(|path, folder| {
+            assert_eq!(folder.read("a"), None);
+            for content in ["one", "two"] {
+                folder.lock("a", Duration::ZERO).unwrap().keep(content.as_bytes());
+                assert_eq!(folder.read("a").unwrap(), content.as_bytes());
+            }
+            assert_eq!(folder.read("b"), None);
+            assert_eq!(fs::read_dir(path).unwrap().count(), 2, "a file and its lock");
+        });
+    }
+
+    #[test]
+    fn one_name_has_one_writer() {
+        with_folder(|_, folder| {
+            let held = folder.lock("a", Duration::ZERO);
+            assert!(held.is_some() && folder.lock("a", Duration::ZERO).is_none());
+            assert!(folder.lock("b", Duration::ZERO).is_some());
+            drop(held);
+            assert!(folder.lock("a", Duration::ZERO).is_some());
+        });
+    }
+
+    #[test]
+    fn links_and_open_files_are_not_believed() {
+        with_folder(|path, folder| {
+            fs::write(path.join("a.json"), "x").unwrap();
+            symlink("a.json", path.join("b.json")).unwrap();
+            assert!(folder.read("a").is_some() && folder.read("b").is_none());
+            fs::set_permissions(path.join("a.json"), fs::Permissions::from_mode(0o666)).unwrap();
+            assert!(folder.read("a").is_none());
+        });
+    }
 }
