@@ -70,6 +70,16 @@ impl Container {
         HostPath::new(path.to_string_lossy()).map_err(|error| Fault::from_error(Code::RootUnusable, &error))
     }
 
+    /// Its mounts, in order.
+    pub fn mounts(&self) -> Result<Vec<oci::Mount>> {
+        self.document.mounts().map_err(|error| self.invalid(&error))
+    }
+
+    /// The environment of its process.
+    pub fn env(&self) -> Result<Vec<String>> {
+        self.document.env().map_err(|error| self.invalid(&error))
+    }
+
     /// Who owns what is made in the root: the container's root user in this machine's numbers.
     pub fn owner(&self) -> Result<Owner> {
         let mappings = self.document.id_mappings().map_err(|error| self.invalid(&error))?;

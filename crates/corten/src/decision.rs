@@ -5,6 +5,7 @@ use crate::{
     container::Container,
     fault::{Fault, Result},
     machine, modules,
+    read_only::Shelf,
     runtime::programs,
 };
 use host::{Capabilities, Capability, Inventory, Wanted};
@@ -27,7 +28,15 @@ pub struct Decision {
     /// The changes; none in legacy mode, whose hook makes them.
     pub edits: Edits,
     /// The root that they were decided for.
-    root: Option<(ContainerRoot, Layout)>,
+    root: Option<Target>,
+}
+
+/// A container's root and what it is like.
+struct Target {
+    root: ContainerRoot,
+    layout: Layout,
+    /// For a root that cannot be written.
+    shelf: Option<Shelf>,
 }
 
 /// The machine to decide for.
@@ -54,20 +63,22 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
         Mode::Legacy => Ok(Decision { mode, reason, edits: Edits::default(), root: None }),
         Mode::Csv | Mode::Cdi => Err(not_yet(mode, &reason)),
         Mode::JitCdi => {
-            let root = open_root(container)?;
-            let layout = root.survey();
+            let target = Target::open(container)?;
             if start && modules::load_missing(request, &inventory, config) {
                 inventory = machine::examine(config, wanted(request, config))?;
             }
             if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
                 machine::ask_nvml(&mut inventory, config).map_err(|fault| fault.within(&why))?;
             }
-            let edits = plan::plan(request, &inventory, config, &layout, &hook_path(config)?)
+            let mut edits = plan::plan(request, &inventory, config, &target.layout, &hook_path(config)?)
                 .map_err(|error| plan_fault(&error))?;
+            if let Some(shelf) = &target.shelf {
+                shelf.fit(&mut edits, &target.root, &container.mounts()?);
+            }
             for remark in &edits.remarks {
                 log::warn!("{remark}");
             }
-            Ok(Decision { mode, reason, edits, root: Some((root, layout)) })
+            Ok(Decision { mode, reason, edits, root: Some(target) })
         }
     }
 }
@@ -84,23 +95,13 @@ impl Decision {
     /// Makes the changes: in the document, in the root, and last on disk. If anything fails, file and root are as they
     /// were.
     pub fn carry_out(&self, container: &mut Container) -> Result<()> {
-        cdi::apply(&self.edits.spec.to_container_edits(), &mut container.document).map_err(|error| {
-            let code = match error {
-                cdi::ApplyError::Document(_) => Code::SpecInvalid,
-                _ => Code::HostUnreadable,
-            };
-            Fault::from_error(code, &error)
-        })?;
-        let Some((root, layout)) = self.root.as_ref().filter(|_| !self.edits.root.is_empty()) else {
+        put(&self.edits.spec.to_container_edits(), container)?;
+        let Some(target) = self.root.as_ref().filter(|_| !self.edits.root.is_empty()) else {
             return container.save();
         };
-        let done = root.apply_then(&self.edits.root, layout, |done| {
-            if let Some(missing) = done.needed.first() {
-                return Err(Fault::new(
-                    Code::RootNotPrepared,
-                    format!("the container's root is read-only and lacks {}", missing.path()),
-                )
-                .next("Use a root that can be written (an overlay), or an image that brings these links itself"));
+        let done = target.root.apply_then(&self.edits.root, &target.layout, |done| {
+            if let Some(shelf) = &target.shelf {
+                put(&shelf.signposts(&self.edits, done, &target.root, &container.env()?)?, container)?;
             }
             container.save()
         })?;
@@ -112,6 +113,29 @@ impl Decision {
         }
         Ok(())
     }
+}
+
+impl Target {
+    fn open(container: &Container) -> Result<Target> {
+        let root = ContainerRoot::open(&container.root_path()?, container.owner()?)?;
+        let layout = root.survey();
+        if !layout.read_only {
+            return Ok(Target { root, layout, shelf: None });
+        }
+        let shelf = Shelf::find(&container.mounts()?)?;
+        Ok(Target { root, layout: shelf.layout(layout), shelf: Some(shelf) })
+    }
+}
+
+/// Edits the document.
+fn put(edits: &cdi::ContainerEdits, container: &mut Container) -> Result<()> {
+    cdi::apply(edits, &mut container.document).map_err(|error| {
+        let code = match error {
+            cdi::ApplyError::Document(_) => Code::SpecInvalid,
+            _ => Code::HostUnreadable,
+        };
+        Fault::from_error(code, &error)
+    })
 }
 
 impl From<RootError> for Fault {
@@ -140,10 +164,6 @@ fn wanted(request: &Request, config: &Config) -> Wanted {
     let no_channels = matches!(&request.imex, ImexRequest::Channels(names) if names.is_empty());
     let extras = !request.gated.is_empty() || !no_channels;
     Wanted { capabilities, driver: true, gpus: true, drm: capabilities.meets(graphical), extras, ..Wanted::ALL }
-}
-
-fn open_root(container: &Container) -> Result<ContainerRoot> {
-    Ok(ContainerRoot::open(&container.root_path()?, container.owner()?)?)
 }
 
 /// The program that our one hook names.

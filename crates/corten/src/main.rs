@@ -12,6 +12,7 @@ mod machine;
 mod memory;
 mod modules;
 mod programs;
+mod read_only;
 mod runtime;
 mod version;
 

@@ -88,6 +88,21 @@ impl ContainerRoot {
         }
     }
 
+    /// Something that is no folder is there, links followed: a file can be mounted over it.
+    pub fn is_file(&self, path: &ContainerPath) -> bool {
+        self.kind(path).is_some_and(|kind| kind != FileType::Directory)
+    }
+
+    /// A folder is there, links followed.
+    pub fn is_folder(&self, path: &ContainerPath) -> bool {
+        self.kind(path) == Some(FileType::Directory)
+    }
+
+    fn kind(&self, path: &ContainerPath) -> Option<FileType> {
+        let status = fstat(self.find(path, Last::Follow).ok()?).ok()?;
+        Some(FileType::from_raw_mode(status.st_mode))
+    }
+
     /// Something is there, links followed.
     pub(crate) fn exists(&self, path: &ContainerPath) -> bool {
         self.find(path, Last::Follow).is_ok()

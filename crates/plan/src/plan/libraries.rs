@@ -1,8 +1,8 @@
 //! The driver's files: mounts, the links beside libraries, and what the container's loader must find.
 //!
-//! A root that cannot be written (`Layout::read_only`) has no place for links, a loader cache or an application profile. There
-//! each link becomes a mount of the library at the link's path, `Layout`'s folder is one that the loader searches by
-//! default, and the profile is left out.
+//! A root that cannot be written (`Layout::read_only`) has no place for links or an application profile. There each link
+//! becomes a mount of the library at the link's path, and the profile is left out. The caller sees to it that `Layout`'s
+//! folder is one where mount points can be made, and that the loader's file comes as a mount.
 
 use super::Plan;
 use crate::edits::{Because, Edits, Link, LoaderEntry, Reason};
@@ -74,8 +74,7 @@ impl Plan<'_> {
         if !self.config.hook_disabled("create-symlinks") {
             self.links(edits, folder, file, library);
         }
-        let searched = SEARCHED.contains(&library.subfolder.as_str()) && !self.layout.read_only;
-        if searched && !self.config.hook_disabled("update-ldcache") {
+        if SEARCHED.contains(&library.subfolder.as_str()) && !self.config.hook_disabled("update-ldcache") {
             self.cached(edits, folder, at, file, library);
         }
     }
