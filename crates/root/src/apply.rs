@@ -1,6 +1,12 @@
 //! Carries out `plan::RootWork`: first looks what is missing, then makes just that.
 
-use crate::{ContainerRoot, RootError, folders::Folders, loader, place::Placer, profile};
+use crate::{
+    ContainerRoot, RootError,
+    folders::Folders,
+    loader,
+    place::{self, Placer},
+    profile,
+};
 use oci::ContainerPath;
 use plan::{Layout, Link, RootWork};
 use rustix::{
@@ -70,7 +76,8 @@ impl ContainerRoot {
         last: impl FnOnce(&Done) -> Result<(), E>,
     ) -> Result<Done, E> {
         let mut done = Done::default();
-        let steps = self.missing(work, layout, &mut done.remarks)?;
+        let mut folders = Folders::new(self);
+        let steps = self.missing(&mut folders, work, layout, &mut done.remarks)?;
         if layout.read_only {
             done.needed = steps;
             last(&done)?;
@@ -78,16 +85,25 @@ impl ContainerRoot {
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
         self.make(&steps, || last(&done))?;
+        // A start that was killed may have left something beside what it was about to replace.
+        for path in work.links.iter().map(|link| &link.what.at).chain(&[loader::file(layout), profile::file()]) {
+            place::clear_spare(&mut folders, path);
+        }
         Ok(done)
     }
 
     /// What the root lacks. Only reads.
-    fn missing(&self, work: &RootWork, layout: &Layout, remarks: &mut Vec<String>) -> Result<Vec<Step>, RootError> {
+    fn missing(
+        &self,
+        folders: &mut Folders,
+        work: &RootWork,
+        layout: &Layout,
+        remarks: &mut Vec<String>,
+    ) -> Result<Vec<Step>, RootError> {
         let mut steps = Vec::new();
-        let mut folders = Folders::new(self);
         let mut seen = HashSet::new();
         for link in work.links.iter().map(|entry| &entry.what) {
-            if seen.insert(&link.at) && !has_link(&mut folders, link)? {
+            if seen.insert(&link.at) && !has_link(folders, link)? {
                 steps.push(Step::Link(link.clone()));
             }
         }

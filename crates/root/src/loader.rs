@@ -24,6 +24,14 @@ pub(crate) fn missing(
     }
 }
 
+/// The file that a container's loader reads.
+pub(crate) fn file(layout: &Layout) -> ContainerPath {
+    match layout.loader {
+        Loader::Musl => musl::file(),
+        Loader::Glibc | Loader::Unknown => ContainerPath::root().join(ldcache::PATH),
+    }
+}
+
 /// Existing entries and their order stay; ours come first among those of their name ([`Cache::put_first`] has the
 /// rule). A container without a cache gets the one that ldconfig would make, with ours.
 fn glibc(

@@ -14,14 +14,18 @@ pub(crate) fn missing(root: &ContainerRoot, minors: u64) -> Result<Option<Step>,
     if minors == 0 {
         return Ok(None);
     }
-    let folder = ContainerPath::root().join(FOLDER);
-    let path = folder.join(NAME);
+    let path = file();
     let content = text(minors).into_bytes();
     match root.read_if_any(&path, MAX_FILE) {
         Ok(Some(existing)) if existing == content => Ok(None),
         Err(error) if !error.is_unusable() => Err(error),
         _ => Ok(Some(Step::File { path, content, mode: 0o444, folder_mode: 0o555 })),
     }
+}
+
+/// Where the profile lies.
+pub(crate) fn file() -> ContainerPath {
+    ContainerPath::root().join(FOLDER).join(NAME)
 }
 
 /// The driver reads this as JSON; the order and the hexadecimal number are the original's, byte for byte.

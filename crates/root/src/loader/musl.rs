@@ -16,7 +16,7 @@ pub(super) fn missing(
     libraries: &[Because<LoaderEntry>],
     remarks: &mut Vec<String>,
 ) -> Result<Option<Step>, RootError> {
-    let path = ContainerPath::root().join(&format!("etc/ld-musl-{}.path", std::env::consts::ARCH));
+    let path = file();
     let existing = match root.read_if_any(&path, MAX_FILE) {
         Ok(existing) => existing,
         Err(error) if error.is_unusable() => {
@@ -27,6 +27,11 @@ pub(super) fn missing(
     };
     let content = with_folders(existing.as_deref(), &folders(libraries));
     Ok(content.map(|content| Step::File { path, content, mode: 0o644, folder_mode: 0o755 }))
+}
+
+/// Where the list lies.
+pub(super) fn file() -> ContainerPath {
+    ContainerPath::root().join(&format!("etc/ld-musl-{}.path", std::env::consts::ARCH))
 }
 
 /// Folders of the native libraries, each once, in order of appearance. musl has no 32-bit companion.

@@ -1,0 +1,12 @@
+//! Container starts on simulated machines, with real runc and crun, as an engine would make them. `cargo xtask test`
+//! builds what is needed and says where it is.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
+
+mod failures;
+mod interrupted;
+mod litter;
+mod machine_state;
+mod modules;
+mod nodes;
+mod roots;
+mod stage;

@@ -1,0 +1,123 @@
+//! Roots of every kind, with both low-level runtimes.
+
+use crate::stage::{GPU_0, RUN, Stage, Tree, assert_prints, assert_same, stderr};
+use serde_json::{Value, json};
+use std::os::unix::fs::chown;
+
+const RUNTIMES: [&str; 2] = ["runc", "crun"];
+
+#[test]
+fn every_distribution_and_every_oddity() {
+    for root in [
+        &["debian"][..],
+        &["debian", "--no-cache"],
+        &["debian", "--abs-links"],
+        &["debian", "--no-cache", "--abs-links"],
+        &["rhel"],
+        &["rhel", "--no-cache"],
+        &["rhel", "--abs-links"],
+        &["arch"],
+        &["arch", "--no-cache"],
+        &["arch", "--abs-links"],
+    ] {
+        for runtime in RUNTIMES {
+            let stage = Stage::new(root);
+            stage.configure(runtime, "");
+            assert_prints(&format!("{root:?} {runtime}"), &stage.on(&[], RUN), GPU_0);
+        }
+    }
+}
+
+/// Roots whose programs cannot run nvidia-smi, which is linked with glibc: devices and files are there all the same.
+#[test]
+fn roots_without_glibc() {
+    for (root, library) in [("alpine", "usr/lib/libcuda.so.1"), ("bare", "usr/lib64/libcuda.so.1")] {
+        for runtime in RUNTIMES {
+            let stage = Stage::new(&[root]);
+            stage.configure(runtime, "");
+            stage.edit(|document| {
+                document["process"]["args"] = json!(["/lab-probe"]);
+                document["mounts"].as_array_mut().unwrap().push(json!({
+                    "destination": "/lab-probe", "type": "bind", "options": ["bind", "ro"],
+                    "source": std::env::var("CORTEN_LAB").unwrap_or_default() + "/lab-probe-static",
+                }));
+            });
+            let done = stage.on(&[], RUN);
+            let seen: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", stderr(&done)));
+            assert_eq!(seen["devices"]["/dev/nvidia0"]["open"], "ENXIO", "{root} {runtime}: granted");
+            assert_eq!(seen["devices"].get("/dev/nvidia1"), None, "{root} {runtime}");
+            let link = stage.tree().keys().any(|path| path.to_string_lossy() == library);
+            assert!(link, "{root} {runtime}: {library} is not there");
+        }
+    }
+}
+
+/// A root on a file system that is mounted read-only, as well as `root.readonly`.
+#[test]
+fn a_root_that_cannot_be_written() {
+    const READ_ONLY: &str = r#"mount --bind "$B/rootfs" "$B/rootfs" && mount -o remount,bind,ro "$B/rootfs" || exit 8"#;
+    for root in [&["debian"][..], &["debian", "--no-cache"], &["rhel"], &["arch", "--abs-links"]] {
+        for runtime in RUNTIMES {
+            let stage = Stage::new(root);
+            stage.configure(runtime, "");
+            stage.edit(|document| document["root"]["readonly"] = json!(true));
+            let (spec, before) = (stage.read("bundle/config.json"), stage.tree());
+            let script = format!(
+                "{READ_ONLY}; {RUN} && ls /run/corten | grep -c ^loader; cp \"$D/spec\" \"$B/config.json\"; {RUN} && ls /run/corten | grep -c ^loader"
+            );
+            stage.write("spec", &spec);
+            let files = if root.contains(&"--no-cache") { 0 } else { 1 };
+            let want = format!("{GPU_0}{files}\n");
+            let done = stage.on(&[], &format!("{script}; true"));
+            assert_prints(&format!("{root:?} {runtime}"), &done, &format!("{want}{want}"));
+            assert_same("root", &before, &stage.tree());
+        }
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_written_and_has_no_tmpfs_says_what_to_do() {
+    let stage = Stage::new(&["debian"]);
+    stage.edit(|document| document["mounts"].as_array_mut().unwrap().truncate(1));
+    let script = format!("mount --bind $B/rootfs $B/rootfs; mount -o remount,bind,ro $B/rootfs; {RUN}");
+    let said = stderr(&stage.on(&[], &script));
+    assert!(said.contains("Mount a tmpfs") && said.contains("[CORTEN-E052]"), "{said}");
+}
+
+/// A container whose root user is user 100000 of the machine owns what is made for it.
+#[test]
+fn what_is_made_belongs_to_the_containers_root() {
+    const HOST_ID: u32 = 100_000;
+    let stage = Stage::new(&["debian"]);
+    give_to(&stage, HOST_ID);
+    stage.edit(|document| {
+        let mapping = json!([{"containerID": 0, "hostID": HOST_ID, "size": 65536}]);
+        document["linux"]["uidMappings"] = mapping.clone();
+        document["linux"]["gidMappings"] = mapping;
+        let namespaces = json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "user"}]);
+        document["linux"]["namespaces"] = namespaces;
+    });
+    let before = stage.tree();
+    assert_prints("user namespace", &stage.on(&[], RUN), GPU_0);
+    let after = stage.tree();
+    let links = made(&before, &after).filter(|(path, ..)| path.ends_with("libcuda.so.1")).count();
+    assert_eq!(links, 1, "a link was made");
+    for (path, uid, gid) in made(&before, &after) {
+        assert_eq!((uid, gid), (HOST_ID, HOST_ID), "{path}");
+    }
+}
+
+/// Paths that are new or changed, with their owners.
+fn made<'a>(before: &'a Tree, after: &'a Tree) -> impl Iterator<Item = (String, u32, u32)> + 'a {
+    let new = after.iter().filter(|(path, seen)| before.get(*path) != Some(seen));
+    new.map(|(path, (_, uid, gid, _))| (path.display().to_string(), *uid, *gid))
+}
+
+fn give_to(stage: &Stage, id: u32) {
+    let root = stage.path("bundle/rootfs");
+    for path in stage.tree().keys() {
+        std::os::unix::fs::lchown(root.join(path), Some(id), Some(id)).unwrap();
+    }
+    // The container's user must be able to come this far.
+    chown(stage.path("bundle"), None, None).unwrap();
+}
