@@ -55,6 +55,10 @@ impl Identity {
     }
 }
 
+/// So many names that are absent from one folder are not noted, but that the folder is the same: most are programs that
+/// lie in none but the last folder of the search path. Few names are not worth it, as other names may come and go there.
+const MANY: usize = 8;
+
 /// Collects evidence during one look.
 #[derive(Debug)]
 pub(crate) struct Notes {
@@ -92,18 +96,53 @@ impl Notes {
     }
 
     /// What was noted; `None` when something changed so shortly before that another change might not show.
-    pub(crate) fn evidence(self) -> Option<Evidence> {
+    pub(crate) fn evidence(mut self) -> Option<Evidence> {
+        self.fold_absent();
         let mut evidence = Evidence::default();
-        for (place, seen) in self.seen {
+        for (place, &seen) in &self.seen {
+            let place = place.clone();
             match seen {
                 Seen::Absent => evidence.absent.push(place),
                 Seen::Passed(stat) => evidence.passed.push((place, stat.st_dev, stat.st_ino)),
-                Seen::Thing(stat) if modified(&stat).max(changed(&stat)) >= self.started - STEP_NS => return None,
+                Seen::Thing(stat) if self.is_fresh(&stat) => return None,
                 Seen::Thing(stat) => evidence.things.push((place, Identity::of(&stat))),
             }
         }
         Some(evidence)
     }
+
+    fn fold_absent(&mut self) {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for (place, _) in self.seen.iter().filter(|(_, seen)| matches!(seen, Seen::Absent)) {
+            *counts.entry(folder_of(place).to_owned()).or_default() += 1;
+        }
+        counts.retain(|folder, count| *count >= MANY && self.keeps_its_names(folder));
+        self.seen.retain(|place, seen| !matches!(seen, Seen::Absent) || !counts.contains_key(folder_of(place)));
+        for folder in counts.into_keys() {
+            self.seen.entry(folder).and_modify(|seen| {
+                if let Seen::Passed(stat) = *seen {
+                    *seen = Seen::Thing(stat);
+                }
+            });
+        }
+    }
+
+    /// The folder was noted before any name in it, and has not changed shortly before.
+    fn keeps_its_names(&self, folder: &str) -> bool {
+        match self.seen.get(folder) {
+            Some(Seen::Passed(stat) | Seen::Thing(stat)) => is_folder(stat) && !self.is_fresh(stat),
+            _ => false,
+        }
+    }
+
+    /// Changed so shortly before that another change might not show.
+    fn is_fresh(&self, stat: &Stat) -> bool {
+        modified(stat).max(changed(stat)) >= self.started - STEP_NS
+    }
+}
+
+fn folder_of(place: &str) -> &str {
+    place.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 fn seen(place: &str) -> Seen {

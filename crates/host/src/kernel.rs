@@ -6,7 +6,10 @@ use crate::{
     version,
 };
 use oci::HostPath;
-use std::{fs, io};
+use std::{
+    fs::File,
+    io::{self, Read},
+};
 
 /// What the kernel says.
 pub(crate) struct Kernel<'a> {
@@ -65,9 +68,17 @@ fn gpus(folder: &HostPath, remarks: &mut Vec<String>) -> Result<Vec<Information>
     Ok(gpus)
 }
 
+/// The kernel does not say how long its files are, and asking costs as much as reading.
+fn read(path: &HostPath) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4096);
+    // `take` keeps the standard library from asking.
+    File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The text of a small file of the kernel's; `None` if there is no such file. Bytes that are not UTF-8 are replaced.
 pub(crate) fn optional(path: &HostPath) -> Result<Option<String>, HostError> {
-    match fs::read(path) {
+    match read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(source) => Err(HostError::Read { path: path.clone(), source }),

@@ -70,7 +70,8 @@ impl Location {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
+    // Larger than most, so that it is read at once.
+    let mut text = String::with_capacity(8192);
     File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST {
         return Err(io::ErrorKind::FileTooLarge.into());

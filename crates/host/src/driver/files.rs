@@ -6,6 +6,7 @@ use crate::{
     catalogue::{self, ConfigRow, FileRow},
     folder,
     inside::Inside,
+    kernel::optional,
 };
 use oci::HostPath;
 use rustix::fs::{FileType, Mode};
@@ -101,7 +102,7 @@ impl Search<'_> {
 
 /// Where the kernel looks for firmware, in its order.
 pub(super) fn firmware_folders(roots: &Roots) -> Vec<String> {
-    let text = |path: HostPath| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let text = |path: HostPath| optional(&path).ok().flatten().unwrap_or_default().trim().to_owned();
     let custom = text(roots.sys.join("module/firmware_class/parameters/path"));
     let release = text(roots.proc.join("sys/kernel/osrelease"));
     let mut folders = vec![custom];
