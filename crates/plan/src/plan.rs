@@ -162,7 +162,8 @@ fn driver<'a>(request: &Request, inventory: &'a Inventory, config: &Config) -> R
 
 /// What discovery had to say, in brackets after an error's text.
 fn remarks(inventory: &Inventory) -> String {
-    if inventory.remarks.is_empty() { String::new() } else { format!(" ({})", inventory.remarks.join("; ")) }
+    let remarks: Vec<_> = inventory.remarks.iter().map(|remark| remark.trim_end_matches('.')).collect();
+    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join("; ")) }
 }
 
 impl Plan<'_> {

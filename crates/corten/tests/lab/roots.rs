@@ -1,8 +1,11 @@
 //! Roots of every kind, with both low-level runtimes.
 
-use crate::stage::{GPU_0, RUN, Stage, Tree, assert_prints, assert_same, stderr};
+use crate::stage::{CREATE, GPU_0, RUN, Stage, Tree, assert_prints, assert_same, stderr, tree};
 use serde_json::{Value, json};
-use std::os::unix::fs::chown;
+use std::{
+    fs,
+    os::unix::fs::{lchown, symlink},
+};
 
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
@@ -52,10 +55,12 @@ fn roots_without_glibc() {
     }
 }
 
+/// Makes the root a read-only file system of its own.
+const READ_ONLY: &str = r#"mount --bind "$B/rootfs" "$B/rootfs" && mount -o remount,bind,ro "$B/rootfs" || exit 8"#;
+
 /// A root on a file system that is mounted read-only, as well as `root.readonly`.
 #[test]
 fn a_root_that_cannot_be_written() {
-    const READ_ONLY: &str = r#"mount --bind "$B/rootfs" "$B/rootfs" && mount -o remount,bind,ro "$B/rootfs" || exit 8"#;
     for root in [&["debian"][..], &["debian", "--no-cache"], &["rhel"], &["arch", "--abs-links"]] {
         for runtime in RUNTIMES {
             let stage = Stage::new(root);
@@ -79,15 +84,58 @@ fn a_root_that_cannot_be_written() {
 fn a_root_that_cannot_be_written_and_has_no_tmpfs_says_what_to_do() {
     let stage = Stage::new(&["debian"]);
     stage.edit(|document| document["mounts"].as_array_mut().unwrap().truncate(1));
-    let script = format!("mount --bind $B/rootfs $B/rootfs; mount -o remount,bind,ro $B/rootfs; {RUN}");
+    let script = format!("{READ_ONLY}; {RUN}");
     let said = stderr(&stage.on(&[], &script));
     assert!(said.contains("Mount a tmpfs") && said.contains("[CORTEN-E052]"), "{said}");
+}
+
+/// An image's links that point out of it lead to places inside it: nothing outside is touched.
+#[test]
+fn links_out_of_the_root_lead_into_it() {
+    for climb in ["", "../../../../../../../.."] {
+        let stage = Stage::without_runtime(&["debian"]);
+        fs::create_dir_all(stage.path("outside/etc")).unwrap();
+        stage.write("outside/etc/ld.so.cache", "the host's");
+        let outside = format!("{climb}{}", stage.path("outside/etc").display());
+        let root = stage.path("bundle/rootfs");
+        fs::rename(root.join("etc"), root.join("etc.real")).unwrap();
+        symlink(&outside, root.join("etc")).unwrap();
+        fs::create_dir_all(root.join(stage.path("outside/etc").strip_prefix("/").unwrap())).unwrap();
+        let before = tree(&stage.path("outside"));
+        let done = stage.on(&[], CREATE);
+        assert!(done.status.success(), "{climb}: {}", stderr(&done));
+        assert_same("outside", &before, &tree(&stage.path("outside")));
+        let inside = root.join(stage.path("outside/etc/ld.so.cache").strip_prefix("/").unwrap());
+        assert!(inside.is_file(), "{climb}: the cache is where the container sees it");
+    }
 }
 
 /// A container whose root user is user 100000 of the machine owns what is made for it.
 #[test]
 fn what_is_made_belongs_to_the_containers_root() {
-    const HOST_ID: u32 = 100_000;
+    let stage = remapped();
+    let before = stage.tree();
+    assert_prints("user namespace", &stage.on(&[], RUN), GPU_0);
+    let after = stage.tree();
+    let links = made(&before, &after).filter(|(path, ..)| path.ends_with("libcuda.so.1")).count();
+    assert_eq!(links, 1, "a link was made");
+    for (path, uid, gid) in made(&before, &after) {
+        assert_eq!((uid, gid), (HOST_ID, HOST_ID), "{path}");
+    }
+}
+
+/// What lies under /run/corten is for such a container's root to read, also where the engine's umask is strict.
+#[test]
+fn a_remapped_root_that_cannot_be_written() {
+    let stage = remapped();
+    let before = stage.tree();
+    assert_prints("both", &stage.on(&[], &format!("{READ_ONLY}; umask 077; {RUN}")), GPU_0);
+    assert_same("root", &before, &stage.tree());
+}
+
+const HOST_ID: u32 = 100_000;
+
+fn remapped() -> Stage {
     let stage = Stage::new(&["debian"]);
     give_to(&stage, HOST_ID);
     stage.edit(|document| {
@@ -97,14 +145,7 @@ fn what_is_made_belongs_to_the_containers_root() {
         let namespaces = json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "user"}]);
         document["linux"]["namespaces"] = namespaces;
     });
-    let before = stage.tree();
-    assert_prints("user namespace", &stage.on(&[], RUN), GPU_0);
-    let after = stage.tree();
-    let links = made(&before, &after).filter(|(path, ..)| path.ends_with("libcuda.so.1")).count();
-    assert_eq!(links, 1, "a link was made");
-    for (path, uid, gid) in made(&before, &after) {
-        assert_eq!((uid, gid), (HOST_ID, HOST_ID), "{path}");
-    }
+    stage
 }
 
 /// Paths that are new or changed, with their owners.
@@ -116,8 +157,6 @@ fn made<'a>(before: &'a Tree, after: &'a Tree) -> impl Iterator<Item = (String, 
 fn give_to(stage: &Stage, id: u32) {
     let root = stage.path("bundle/rootfs");
     for path in stage.tree().keys() {
-        std::os::unix::fs::lchown(root.join(path), Some(id), Some(id)).unwrap();
+        lchown(root.join(path), Some(id), Some(id)).unwrap();
     }
-    // The container's user must be able to come this far.
-    chown(stage.path("bundle"), None, None).unwrap();
 }
