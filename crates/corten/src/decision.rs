@@ -96,7 +96,8 @@ impl Decision {
     /// were.
     pub fn carry_out(&self, container: &mut Container) -> Result<()> {
         put(&self.edits.spec.to_container_edits(), container)?;
-        let Some(target) = self.root.as_ref().filter(|_| !self.edits.root.is_empty()) else {
+        let Some(target) = self.root.as_ref().filter(|target| target.shelf.is_some() || !self.edits.root.is_empty())
+        else {
             return container.save();
         };
         let done = target.root.apply_then(&self.edits.root, &target.layout, |done| {

@@ -80,6 +80,17 @@ fn a_root_that_cannot_be_written() {
     }
 }
 
+/// Programs are found also where the administrator wants the loader's cache left alone.
+#[test]
+fn a_root_that_cannot_be_written_has_its_programs_in_path() {
+    let stage = Stage::new(&["debian"]);
+    stage.configure("runc", "[nvidia-container-runtime.modes.jit-cdi]\nnvcdi-disable-hooks = ['update-ldcache']");
+    let script = "command -v nvidia-smi; echo ${LD_LIBRARY_PATH-unset}";
+    stage.edit(|document| document["process"]["args"] = json!(["/bin/sh", "-c", script]));
+    let want = "/dev/nvidia-driver/bin/nvidia-smi\nunset\n";
+    assert_prints("PATH", &stage.on(&[], &format!("{READ_ONLY}; {RUN}")), want);
+}
+
 #[test]
 fn a_root_that_cannot_be_written_and_has_no_tmpfs_says_what_to_do() {
     let stage = Stage::new(&["debian"]);
