@@ -85,9 +85,8 @@ impl ContainerRoot {
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
         self.make(&steps, || last(&done))?;
-        // A start that was killed may have left something beside what it was about to replace.
-        for path in work.links.iter().map(|link| &link.what.at).chain(&[loader::file(layout), profile::file()]) {
-            place::clear_spare(&mut folders, path);
+        if !is_first_start(work, &steps) {
+            clear_up(&mut folders, work, layout);
         }
         Ok(done)
     }
@@ -128,6 +127,20 @@ impl ContainerRoot {
             }
         }
         Ok(())
+    }
+}
+
+/// None of the links was there, so no earlier start got as far as replacing something. Names that a fresh overlay lacks
+/// cost more to look up than the links to make.
+fn is_first_start(work: &RootWork, steps: &[Step]) -> bool {
+    let made = steps.iter().filter(|step| matches!(step, Step::Link(_))).count();
+    made > 0 && made == work.links.len()
+}
+
+/// Removes what a start that was killed may have left beside what it was about to replace.
+fn clear_up(folders: &mut Folders, work: &RootWork, layout: &Layout) {
+    for path in work.links.iter().map(|link| &link.what.at).chain(&[loader::file(layout), profile::file()]) {
+        place::clear_spare(folders, path);
     }
 }
 
