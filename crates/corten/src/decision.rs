@@ -74,6 +74,9 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
                 .map_err(|error| plan_fault(&error))?;
             if let Some(shelf) = &target.shelf {
                 shelf.fit(&mut edits, &target.root, &container.mounts()?);
+                // In a root that cannot be written this only says what is missing.
+                let done = target.root.apply(&edits.root, &target.layout)?;
+                shelf.signposts(&mut edits, done, &target.root, &container.env()?, start)?;
             }
             for remark in &edits.remarks {
                 log::warn!("{remark}");
@@ -95,17 +98,16 @@ impl Decision {
     /// Makes the changes: in the document, in the root, and last on disk. If anything fails, file and root are as they
     /// were.
     pub fn carry_out(&self, container: &mut Container) -> Result<()> {
-        put(&self.edits.spec.to_container_edits(), container)?;
-        let Some(target) = self.root.as_ref().filter(|target| target.shelf.is_some() || !self.edits.root.is_empty())
-        else {
-            return container.save();
-        };
-        let done = target.root.apply_then(&self.edits.root, &target.layout, |done| {
-            if let Some(shelf) = &target.shelf {
-                put(&shelf.signposts(&self.edits, done, &target.root, &container.env()?)?, container)?;
-            }
-            container.save()
+        cdi::apply(&self.edits.spec.to_container_edits(), &mut container.document).map_err(|error| {
+            let code = match error {
+                cdi::ApplyError::Document(_) => Code::SpecInvalid,
+                _ => Code::HostUnreadable,
+            };
+            Fault::from_error(code, &error)
         })?;
+        let to_write = self.root.as_ref().filter(|target| target.shelf.is_none() && !self.edits.root.is_empty());
+        let Some(target) = to_write else { return container.save() };
+        let done = target.root.apply_then(&self.edits.root, &target.layout, |_| container.save())?;
         for remark in &done.remarks {
             log::info!("{remark}");
         }
@@ -126,17 +128,6 @@ impl Target {
         let shelf = Shelf::find(&container.mounts()?)?;
         Ok(Target { root, layout: shelf.layout(layout), shelf: Some(shelf) })
     }
-}
-
-/// Edits the document.
-fn put(edits: &cdi::ContainerEdits, container: &mut Container) -> Result<()> {
-    cdi::apply(edits, &mut container.document).map_err(|error| {
-        let code = match error {
-            cdi::ApplyError::Document(_) => Code::SpecInvalid,
-            _ => Code::HostUnreadable,
-        };
-        Fault::from_error(code, &error)
-    })
 }
 
 impl From<RootError> for Fault {

@@ -13,9 +13,9 @@ use crate::{
     codes::Code,
     fault::{Fault, Result},
 };
-use cdi::{ContainerEdits, Mount};
+use cdi::Mount;
 use oci::ContainerPath;
-use plan::{Edits, Layout};
+use plan::{Because, Edits, Layout, Reason};
 use root::{ContainerRoot, Done, Step};
 use std::fs;
 
@@ -73,32 +73,44 @@ impl Shelf {
         }
     }
 
-    /// What makes loader and shell find what is on the shelf. `done` says which files the loader lacks.
+    /// Adds what makes loader and shell find what is on the shelf. `done` says which files the loader lacks; only for a
+    /// start are they made.
     pub fn signposts(
         &self,
-        edits: &Edits,
-        done: &Done,
+        edits: &mut Edits,
+        done: Done,
         root: &ContainerRoot,
         env: &[String],
-    ) -> Result<ContainerEdits> {
-        let mut signposts = ContainerEdits::default();
+        start: bool,
+    ) -> Result<()> {
         for step in &done.needed {
             match step {
                 Step::File { path, content, .. } if root.is_file(path) => {
-                    signposts.mounts.push(loader_file::mount(path, content)?);
+                    let mount = loader_file::mount(path, content, start)?;
+                    edits.spec.mounts.push(because(mount, "the image's own, with the driver's libraries"));
                 }
                 Step::File { .. } | Step::Link(_) => {
                     let folders = [self.0.join("lib"), self.0.join("lib32")];
-                    let used = folders.iter().filter(|folder| holds_something(edits, folder));
-                    signposts.env.extend(with_folders("LD_LIBRARY_PATH", "", used, env));
+                    point_to(edits, "LD_LIBRARY_PATH", "", &folders, env);
                 }
             }
         }
-        let programs = self.programs();
-        let used = [&programs].into_iter().filter(|folder| holds_something(edits, folder));
-        signposts.env.extend(with_folders("PATH", STANDARD_PATH, used, env));
-        Ok(signposts)
+        point_to(edits, "PATH", STANDARD_PATH, &[self.programs()], env);
+        edits.remarks.extend(done.remarks);
+        Ok(())
     }
+}
+
+/// Adds those folders to a list in the environment that hold something.
+fn point_to(edits: &mut Edits, name: &str, otherwise: &str, folders: &[ContainerPath], env: &[String]) {
+    let used = folders.iter().filter(|folder| holds_something(edits, folder));
+    if let Some(entry) = with_folders(name, otherwise, used, env) {
+        edits.spec.env.push(because(entry, "the image has no place for the driver's files, which lie there"));
+    }
+}
+
+fn because<T>(what: T, rule: &str) -> Because<T> {
+    Because::new(what, Reason { request: "a root that cannot be written".to_owned(), rule: rule.to_owned() })
 }
 
 fn holds_something(edits: &Edits, folder: &ContainerPath) -> bool {

@@ -27,12 +27,18 @@ const MOST: usize = 32;
 const OLD: Duration = Duration::from_secs(24 * 3600);
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// A mount of this content over the file at `path`.
-pub fn mount(path: &ContainerPath, content: &[u8]) -> Result<Mount> {
-    let xdg = std::env::var("XDG_RUNTIME_DIR").ok();
-    let folder = CachePlace::of_caller(xdg.as_deref()).folder_to_write().ok_or_else(no_folder)?;
-    let file = keep(folder.path(), content)?;
+/// A mount of this content over the file at `path`. Unless it is for a start, the file is named and not made.
+pub fn mount(path: &ContainerPath, content: &[u8], start: bool) -> Result<Mount> {
+    let places = CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref());
+    let file = match places.0.first() {
+        Some(folder) if !start => named(folder, content, 0),
+        _ => keep(places.folder_to_write().ok_or_else(no_folder)?.path(), content)?,
+    };
     Ok(super::file_mount(file.as_str(), path))
+}
+
+fn named(folder: &HostPath, content: &[u8], attempt: u64) -> HostPath {
+    folder.join(&format!("{PREFIX}{:016x}", hash(content).wrapping_add(attempt)))
 }
 
 fn no_folder() -> Fault {
@@ -45,7 +51,7 @@ fn no_folder() -> Fault {
 
 /// The file in `folder` that has this content, made if need be.
 fn keep(folder: &HostPath, content: &[u8]) -> Result<HostPath> {
-    let named = |attempt| folder.join(&format!("{PREFIX}{:016x}", hash(content).wrapping_add(attempt)));
+    let named = |attempt| named(folder, content, attempt);
     let free = |file: &HostPath| match fs::read(file) {
         Ok(found) => found == content,
         Err(_) => true,

@@ -1,6 +1,6 @@
 //! Roots of every kind, with both low-level runtimes.
 
-use crate::stage::{CREATE, GPU_0, RUN, Stage, Tree, assert_prints, assert_same, stderr, tree};
+use crate::stage::{CREATE, GPU_0, RUN, Stage, Tree, assert_prints, assert_same, stderr, stdout, tree};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -78,6 +78,23 @@ fn a_root_that_cannot_be_written() {
             assert_same("root", &before, &stage.tree());
         }
     }
+}
+
+/// Looking shows the same edits and makes nothing.
+#[test]
+fn a_plan_for_a_root_that_cannot_be_written() {
+    let stage = Stage::new(&["debian"]);
+    let script =
+        format!("{READ_ONLY}; \"${{SHIM%/*}}/corten\" plan --bundle \"$B\"; ls /run/corten/loader* 2>/dev/null; true");
+    let printed = stdout(&stage.on(&[], &script));
+    for want in [
+        "/dev/nvidia-driver/lib/libcuda.so.1 <- ",
+        "/etc/ld.so.cache <- /run/corten/loader-",
+        ":/dev/nvidia-driver/bin ",
+    ] {
+        assert!(printed.contains(want), "{want}: {printed}");
+    }
+    assert!(!printed.contains("\n/run/corten"), "{printed}");
 }
 
 /// Programs are found also where the administrator wants the loader's cache left alone.
