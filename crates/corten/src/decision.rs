@@ -150,7 +150,8 @@ fn needs_machine(config: &Config) -> bool {
 fn wanted(request: &Request, config: &Config) -> Wanted {
     let capabilities = match config.runtime.jit_ignore_driver_capabilities {
         true => Capabilities::ALL,
-        false => request.capabilities,
+        // NVML comes with `utility`; where its facts are needed, its file must be known, whoever asks for what.
+        false => request.capabilities.union(Capabilities::of(&[Capability::Utility])),
     };
     let graphical = Capabilities::of(&[Capability::Graphics, Capability::Display, Capability::Video]);
     let no_channels = matches!(&request.imex, ImexRequest::Channels(names) if names.is_empty());

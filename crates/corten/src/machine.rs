@@ -42,7 +42,8 @@ pub fn examine(config: &Config, wanted: Wanted) -> Result<Inventory> {
 /// Adds what only NVML knows to an inventory. A machine that has not changed since the last answer is not asked again.
 pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
     let roots = roots(config)?;
-    let fingerprint = Fingerprint::take(&roots).map_err(|error| Fault::from_error(Code::HostUnreadable, &error))?;
+    let unreadable = |error| Fault::from_error(Code::HostUnreadable, &error);
+    let fingerprint = Fingerprint::take(&roots, inventory).map_err(unreadable)?;
     let ask = Ask {
         wanted: "what NVML knows about this machine".to_owned(),
         helper: nvml::default_helper(),

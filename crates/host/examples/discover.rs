@@ -14,10 +14,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => Roots::default(),
     };
     let (first, machine) = timed(|| discover(&roots, Wanted::ALL));
-    println!("{}", serde_json::to_string_pretty(&machine?)?);
+    let machine = machine?;
+    println!("{}", serde_json::to_string_pretty(&machine)?);
     let best = |look: &dyn Fn() -> Duration| (0..100).map(|_| look()).min().unwrap_or_default();
     eprintln!("discover: {first:?} the first time, {:?} at best", best(&|| timed(|| discover(&roots, Wanted::ALL)).0));
-    eprintln!("fingerprint: {:?} at best", best(&|| timed(|| Fingerprint::take(&roots)).0));
+    eprintln!("fingerprint: {:?} at best", best(&|| timed(|| Fingerprint::take(&roots, &machine)).0));
     Ok(())
 }
 

@@ -1,7 +1,11 @@
 //! What makes this machine the same machine as before: facts that NVML gave are believed as long as this has not
 //! changed. And where NVML's library lies.
 
-use crate::{HostError, Roots, driver, elf, inside::Inside, kernel::Kernel, kernel::optional, nodes};
+use crate::{
+    DriverFile, FileKind, HostError, Inventory, LibraryClass, Roots, driver, elf,
+    inside::Inside,
+    kernel::{loaded_version, optional},
+};
 use oci::HostPath;
 use rustix::fs::{AtFlags, CWD, FileType, statat};
 use serde::{Deserialize, Serialize};
@@ -51,33 +55,35 @@ pub struct FileIdentity {
 }
 
 impl Fingerprint {
-    /// The identity of this machine now. Costs a few dozen calls of the kernel, and no library is read.
+    /// The identity of the machine that `inventory` was taken of, now. Costs a few calls of the kernel; no library is
+    /// read, unless the inventory was taken without those of the capability `utility`.
     ///
     /// # Errors
-    /// [`HostError`] where a file that exists cannot be read, or the driver root does not exist.
-    pub fn take(roots: &Roots) -> Result<Fingerprint, HostError> {
-        let inside =
-            Inside::open(&roots.driver).map_err(|source| HostError::Root { path: roots.driver.clone(), source })?;
-        let kernel = Kernel::read(roots, &mut Vec::new())?;
-        Fingerprint::of(&kernel, &inside)
-    }
-
-    pub(crate) fn of(kernel: &Kernel, inside: &Inside) -> Result<Fingerprint, HostError> {
-        let roots = kernel.roots;
+    /// [`HostError`] where a file that exists cannot be read.
+    pub fn take(roots: &Roots, inventory: &Inventory) -> Result<Fingerprint, HostError> {
         let boot_id = optional(&roots.proc.join("sys/kernel/random/boot_id"))?.unwrap_or_default();
-        let gpus = kernel.gpus.iter().map(|gpu| GpuFingerprint {
+        let gpus = inventory.gpus.iter().map(|gpu| GpuFingerprint {
             bus_id: gpu.bus_id.clone(),
             uuid: gpu.uuid.clone(),
             minor: gpu.minor,
-            mig: nodes::instances(roots, gpu.minor),
+            mig: gpu.mig.iter().map(|device| (device.gpu_instance, device.compute_instance)).collect(),
         });
         Ok(Fingerprint {
             boot_id: boot_id.trim().to_owned(),
-            kernel_version: kernel.version.clone(),
+            kernel_version: loaded_version(roots)?,
             gpus: gpus.collect(),
-            nvml: locate_nvml_in(roots, inside).and_then(FileIdentity::of),
+            nvml: listed_nvml(inventory).or_else(|| locate_nvml(roots)).and_then(FileIdentity::of),
         })
     }
+}
+
+/// NVML among the files of an inventory.
+fn listed_nvml(inventory: &Inventory) -> Option<HostPath> {
+    let is_nvml = |file: &&DriverFile| match &file.kind {
+        FileKind::Library(library) => library.class == LibraryClass::Native && library.soname == NVML_SONAME,
+        _ => false,
+    };
+    inventory.driver.as_ref()?.files.iter().find(is_nvml).map(|file| file.host.clone())
 }
 
 impl FileIdentity {
@@ -120,8 +126,14 @@ pub(crate) fn locate_nvml_in(roots: &Roots, inside: &Inside) -> Option<HostPath>
 mod tests {
     use super::*;
     use crate::sample::{Library, Tree};
+    use crate::{Wanted, discover};
 
     const FOLDER: &str = "usr/lib/x86_64-linux-gnu";
+
+    fn take(tree: &Tree) -> Fingerprint {
+        let roots = tree.roots();
+        Fingerprint::take(&roots, &discover(&roots, Wanted::ALL).unwrap()).unwrap()
+    }
 
     #[test]
     fn nvml_is_the_native_file_behind_the_link() {
@@ -138,19 +150,23 @@ mod tests {
         let tree = Tree::new();
         tree.kernel("550.54.14", &[("0000:07:00.0", 0)]).file("proc/sys/kernel/random/boot_id", "one\n");
         tree.library(FOLDER, "libnvidia-ml", "550.54.14");
-        let mut last = Fingerprint::take(&tree.roots()).unwrap();
-        assert_eq!(last, Fingerprint::take(&tree.roots()).unwrap());
+        let mut last = take(&tree);
+        assert_eq!(last, take(&tree));
         let library = format!("{FOLDER}/libnvidia-ml.so.550.54.14");
         let changes: [fn(&Tree, &str); 5] = [
             |tree, _| _ = tree.file("proc/sys/kernel/random/boot_id", "two\n"),
             |tree, _| _ = tree.kernel("550.90", &[]),
             |tree, _| _ = tree.kernel("550.90", &[("0000:08:00.0", 1)]),
-            |tree, _| _ = tree.folder("proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0"),
+            |tree, _| {
+                let instance = "proc/driver/nvidia/capabilities/gpu0/mig/gi1";
+                tree.file(&format!("{instance}/access"), "DeviceFileMinor: 12\n");
+                tree.file(&format!("{instance}/ci0/access"), "DeviceFileMinor: 13\n");
+            },
             |tree, library| _ = tree.file(library, Library::named(NVML_SONAME).needing("x").bytes()),
         ];
         for (number, change) in changes.iter().enumerate() {
             change(&tree, &library);
-            let next = Fingerprint::take(&tree.roots()).unwrap();
+            let next = take(&tree);
             assert_ne!(last, next, "change {number} was not noticed");
             last = next;
         }

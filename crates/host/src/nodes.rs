@@ -10,7 +10,6 @@ use oci::{ContainerPath, HostPath};
 use rustix::fs::{AtFlags, CWD, FileType, Stat, major, minor, statat};
 
 pub(crate) use gpu::gpus;
-pub(crate) use mig::instances;
 pub(crate) use shared::{SharedWanted, shared};
 
 /// Describes nodes below one dev root.

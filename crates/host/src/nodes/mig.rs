@@ -20,7 +20,7 @@ pub(super) fn devices(nodes: &mut Nodes, gpu: u32) -> (bool, Vec<MigDevice>) {
 }
 
 /// Ids of the GPU instances of the GPU with that minor, each with the compute instances in it, in order.
-pub(crate) fn instances(roots: &Roots, gpu: u32) -> Vec<(u32, u32)> {
+fn instances(roots: &Roots, gpu: u32) -> Vec<(u32, u32)> {
     let folder = mig_folder(roots, gpu);
     let numbered = |folder: &HostPath, prefix: &str| {
         let names = folder::names(folder, |name| name.starts_with(prefix));
