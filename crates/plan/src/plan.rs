@@ -47,7 +47,7 @@ pub enum PlanError {
     )]
     NothingToGrant { asked: String },
     /// No device has this name.
-    #[error("{from} asks for {text:?}, which is {what}; this machine has {exist}")]
+    #[error("{from} asks for {text:?}, which is {what}; name one that this machine has: {exist}")]
     UnknownDevice { text: String, from: String, what: String, exist: String },
     /// Several devices have it.
     #[error("{from} asks for {text:?}, which fits several devices: {matches}; write more of the UUID")]

@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     Case {
         name: "a GPU that does not exist",
         code: "E030",
-        says: "asks for \"7\", which is an unknown device. This machine has GPU 0 (GPU-4cf8db2d",
+        says: "asks for \"7\", which is an unknown device. Name one that this machine has: GPU 0 (GPU-4cf8db2d",
         prepare: |stage| stage.ask(&["NVIDIA_VISIBLE_DEVICES=0,7"]),
         ..CASE
     },

@@ -198,7 +198,7 @@ fn names_grant_what_they_name() {
 #[test]
 fn names_of_nothing_are_errors() {
     for (asked, want) in [
-        ("3", "asks for \"3\", which is an unknown device; this machine has GPU 0 (GPU-4cf8db2d-06c0"),
+        ("3", "asks for \"3\", which is an unknown device; name one that this machine has: GPU 0 (GPU-4cf8db2d-06c0"),
         ("2:1", "MIG device 2:3 (MIG-33333333"),
         ("GPU-4cf8db2d", "fits several devices: GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c, GPU-4cf8db2d-1111"),
         ("GPU-bbbbbbbb", "an unknown device"),
