@@ -1,5 +1,6 @@
 //! An engine of our own: its own socket, data folder and pid file, gone when it is dropped.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -103,7 +104,9 @@ impl Engine {
     }
 
     fn stop(&mut self) {
-        let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
+        if let Some(pid) = Pid::from_raw(self.daemon.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
         let _ = self.daemon.wait();
     }
 }
