@@ -1,13 +1,11 @@
 //! What a user of Docker relies on.
 
-use super::engine::{Answer, Engine, IMAGE};
+use super::engine::{Engine, IMAGE};
+use engines::{Answer, Check, GPU_0, count_gpus, equal, holds};
 use std::collections::BTreeSet;
 
-/// A check: `Err` says what was seen instead.
-type Check = fn(&mut Engine) -> Result<(), String>;
-
 /// All checks, in the order they run. The last one changes the engine's flags.
-pub const ALL: &[(&str, Check)] = &[
+pub const ALL: &[Check<Engine>] = &[
     ("run_shows_the_gpus_asked_for", run_shows_the_gpus_asked_for),
     ("a_container_that_asks_for_nothing_gets_nothing", a_container_that_asks_for_nothing_gets_nothing),
     ("a_gpu_that_was_not_granted_cannot_be_opened", a_gpu_that_was_not_granted_cannot_be_opened),
@@ -19,7 +17,6 @@ pub const ALL: &[(&str, Check)] = &[
     ("default_runtime_serves_everybody", default_runtime_serves_everybody),
 ];
 
-const GPU_0: &str = "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c)\n";
 const GPU_1: &str = "GPU-4404041a-04cf-1ccf-9e70-f139a9b1e23c";
 const RUN: [&str; 5] = ["run", "--rm", "--network", "none", "--runtime=nvidia"];
 
@@ -149,25 +146,4 @@ fn start_sleeper(engine: &Engine, name: &str, flags: &[&str]) -> Result<(), Stri
 /// What the container's own layer holds over the image's.
 fn changes(engine: &Engine, container: &str) -> Result<BTreeSet<String>, String> {
     Ok(engine.must(&["diff", container])?.lines().map(str::to_owned).collect())
-}
-
-fn equal(what: &str, want: &str, seen: &Answer) -> Result<(), String> {
-    match seen.status == 0 && seen.out == want {
-        true => Ok(()),
-        false => Err(format!("{what}: status {}, printed {:?}{:?}", seen.status, seen.out, seen.err)),
-    }
-}
-
-fn count_gpus(what: &str, want: usize, seen: &Answer) -> Result<(), String> {
-    match seen.out.lines().filter(|line| line.starts_with("GPU ")).count() {
-        count if count == want && seen.status == 0 => Ok(()),
-        count => Err(format!("{what}: {count} GPUs instead of {want}: {}{}", seen.out, seen.err)),
-    }
-}
-
-fn holds(what: &str, text: &str, part: &str) -> Result<(), String> {
-    match text.contains(part) {
-        true => Ok(()),
-        false => Err(format!("{what}: no {part:?} in {text:?}")),
-    }
 }

@@ -1,5 +1,6 @@
 //! An engine of our own: its own socket, data folder and pid file, gone when it is dropped.
 
+use engines::{Answer, Programs, answer, make_root};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env, fs,
@@ -19,26 +20,16 @@ pub struct Engine {
     daemon: Child,
 }
 
-/// What a `docker` command ended with.
-pub struct Answer {
-    /// Exit status; -1 for a signal.
-    pub status: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
-}
-
 impl Engine {
     /// Starts it with our shim as runtime `nvidia`, and imports the image.
-    pub fn start(bin: &Path, lab: &Path) -> Result<Engine, String> {
+    pub fn start(programs: &Programs) -> Result<Engine, String> {
         // The data folder must not lie on an overlay, which the engine's own overlays could not lie on.
         let folder = env::temp_dir().join(format!("corten-docker-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-        let daemon = spawn(&folder, bin, &[])?;
-        let mut engine = Engine { folder, bin: bin.to_owned(), daemon };
+        let daemon = spawn(&folder, &programs.bin, &[])?;
+        let mut engine = Engine { folder, bin: programs.bin.clone(), daemon };
         engine.wait_until_it_answers()?;
-        engine.import_image(lab)?;
+        engine.import_image(&programs.lab)?;
         Ok(engine)
     }
 
@@ -51,9 +42,7 @@ impl Engine {
 
     /// `docker` with these words, whatever it ends with.
     pub fn docker(&self, words: &[&str]) -> Result<Answer, String> {
-        let done = client().args(words).output().map_err(|why| format!("could not start docker: {why}"))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Answer { status: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) })
+        answer(client().args(words))
     }
 
     /// `docker` with these words; its standard output, or an error if it fails.
@@ -67,10 +56,7 @@ impl Engine {
 
     fn import_image(&self, lab: &Path) -> Result<(), String> {
         let root = self.folder.join("image");
-        let made = Command::new(lab.join("lab")).args(["rootfs", "--kind", "debian", "--to"]).arg(&root).status();
-        if !made.is_ok_and(|status| status.success()) {
-            return Err("lab rootfs failed".into());
-        }
+        make_root(lab, &root)?;
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
         let mut tar = tar.spawn().map_err(|why| format!("could not start tar: {why}"))?;
