@@ -1,10 +1,16 @@
-//! The Container Device Interface: the edits a device makes to a container.
-//!
-//! Reading and writing spec files and the registry over spec directories belong here too and are to come.
+//! The Container Device Interface: specs of devices, and the edits that a device makes to a container.
 #![forbid(unsafe_code)]
 
 mod apply;
 mod edits;
+mod names;
+mod spec;
+mod validate;
+mod version;
 
 pub use apply::{ApplyError, HostNode, Lookup, apply, apply_with};
-pub use edits::{ContainerEdits, DeviceNode, Hook, Mount};
+pub use edits::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
+pub use names::{Kind, NameError, QualifiedName, is_qualified};
+pub use spec::{Device, Spec};
+pub use validate::InvalidSpec;
+pub use version::NEWEST as NEWEST_VERSION;

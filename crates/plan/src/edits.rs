@@ -45,6 +45,7 @@ impl SpecEdits {
             hooks: bare(&self.hooks),
             mounts: bare(&self.mounts),
             additional_gids: bare(&self.gids),
+            ..ContainerEdits::default()
         }
     }
 }
