@@ -4,9 +4,13 @@
 mod apply;
 mod edits;
 mod names;
+mod normalise;
+mod scalar;
 mod spec;
+mod tree;
 mod validate;
 mod version;
+mod write;
 
 pub use apply::{ApplyError, HostNode, Lookup, apply, apply_with};
 pub use edits::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
@@ -14,3 +18,4 @@ pub use names::{Kind, NameError, QualifiedName, is_qualified};
 pub use spec::{Device, Spec};
 pub use validate::InvalidSpec;
 pub use version::NEWEST as NEWEST_VERSION;
+pub use write::{Format, WriteError};
