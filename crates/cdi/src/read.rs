@@ -58,7 +58,7 @@ pub enum ReadError {
         line: usize,
     },
     /// A tag that says something else than the value, or that nobody knows.
-    #[error("has the tag {tag} at line {line}, which its value does not fit")]
+    #[error("has the tag {tag:?} at line {line}, which its value does not fit")]
     BadTag {
         /// The tag.
         tag: String,
@@ -86,9 +86,9 @@ pub enum ReadError {
         /// What is there.
         found: &'static str,
     },
-    /// A number that its field cannot have.
-    #[error("has a value that no field can take: {0}")]
-    OutOfRange(#[from] serde_json::Error),
+    /// What the structures refuse although it has the form of a spec; the table of fields and they would then disagree.
+    #[error("does not have the form of a spec: {0}")]
+    Form(#[from] serde_json::Error),
     /// It breaks a rule of CDI.
     #[error("is an invalid CDI Spec: {0}")]
     Invalid(#[from] InvalidSpec),

@@ -223,17 +223,22 @@ fn spec_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// How much of a list is shown before the rest is only counted: an error is one line, and a folder may be full of bad files.
+const SHOWN: usize = 8;
+
 fn list<T: fmt::Display>(items: &[T]) -> String {
-    match items {
-        [] => "nothing".to_owned(),
-        items => items.iter().map(T::to_string).collect::<Vec<_>>().join(", "),
+    let shown: Vec<_> = items.iter().take(SHOWN).map(T::to_string).collect();
+    match items.len() {
+        0 => "nothing".to_owned(),
+        count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),
+        _ => shown.join(", "),
     }
 }
 
 fn remarks(failed: &[String], conflicts: &[String]) -> String {
     let remark = |what, lines: &[String]| match lines {
         [] => String::new(),
-        lines => format!("; {what}: {}", lines.join(", ")),
+        lines => format!("; {what}: {}", list(lines)),
     };
     remark("not used", failed) + &remark("in conflict", conflicts)
 }

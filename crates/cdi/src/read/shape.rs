@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 #[derive(Clone, Copy)]
 enum Shape {
     Text,
+    /// 64 bits, with a sign.
     Integer,
+    /// 32 bits, without.
+    Unsigned,
     Bool,
     /// A map with any names.
     Texts,
@@ -34,7 +37,7 @@ const EDITS: Shape = Shape::Map(&[
     ("hooks", Shape::List(&HOOK)),
     ("mounts", Shape::List(&MOUNT)),
     ("intelRdt", INTEL_RDT),
-    ("additionalGids", Shape::List(&Shape::Integer)),
+    ("additionalGids", Shape::List(&Shape::Unsigned)),
 ]);
 
 const DEVICE_NODE: Shape = Shape::Map(&[
@@ -43,10 +46,10 @@ const DEVICE_NODE: Shape = Shape::Map(&[
     ("type", Shape::Text),
     ("major", Shape::Integer),
     ("minor", Shape::Integer),
-    ("fileMode", Shape::Integer),
+    ("fileMode", Shape::Unsigned),
     ("permissions", Shape::Text),
-    ("uid", Shape::Integer),
-    ("gid", Shape::Integer),
+    ("uid", Shape::Unsigned),
+    ("gid", Shape::Unsigned),
 ]);
 
 const NET_DEVICE: Shape = Shape::Map(&[("hostInterfaceName", Shape::Text), ("name", Shape::Text)]);
@@ -94,10 +97,10 @@ fn fit(node: Node, shape: Shape, at: &mut String) -> Result<Value, ReadError> {
         (Shape::Texts, Node::Map(members)) => fit_texts(members, at),
         (Shape::Texts, Node::Null) => Ok(Value::Object(Map::new())),
         (Shape::Bool, Node::Bool(value)) => Ok(Value::Bool(value)),
-        (Shape::Integer, Node::Integer(value)) => integer(value, at),
+        (Shape::Integer | Shape::Unsigned, Node::Integer(value)) => integer(value, shape, at),
         // Beyond 2⁵³ a float is no exact integer any more; no number in a spec comes near that.
-        (Shape::Integer, Node::Float(value)) if value.fract() == 0.0 && value.abs() < 9e15 => {
-            integer(value as i128, at)
+        (Shape::Integer | Shape::Unsigned, Node::Float(value)) if value.fract() == 0.0 && value.abs() < 9e15 => {
+            integer(value as i128, shape, at)
         }
         (Shape::Text, Node::Null) => Ok(Value::String(String::new())),
         (Shape::Text, Node::Text(text)) => Ok(Value::String(text)),
@@ -145,7 +148,7 @@ fn fit_list(items: Vec<Node>, shape: Shape, at: &mut String) -> Result<Value, Re
 fn fit_texts(members: Vec<(String, Node)>, at: &mut String) -> Result<Value, ReadError> {
     let mut map = Map::new();
     for (name, node) in members {
-        let value = within(at, format_args!(".{name}"), |at| fit(node, Shape::Text, at))?;
+        let value = within(at, format_args!(".{}", name.escape_debug()), |at| fit(node, Shape::Text, at))?;
         map.insert(name, value);
     }
     Ok(Value::Object(map))
@@ -161,20 +164,31 @@ fn within<T>(at: &mut String, step: std::fmt::Arguments<'_>, work: impl FnOnce(&
     result
 }
 
-fn integer(value: i128, at: &str) -> Result<Value, ReadError> {
-    let number = i64::try_from(value).map(Value::from).or_else(|_| u64::try_from(value).map(Value::from));
-    number.map_err(|_| ReadError::WrongType { at: place(at), expected: "an integer", found: "a huge number" })
+fn integer(value: i128, shape: Shape, at: &str) -> Result<Value, ReadError> {
+    let number = match shape {
+        Shape::Unsigned => u32::try_from(value).ok().map(Value::from),
+        _ => i64::try_from(value).ok().map(Value::from),
+    };
+    number.ok_or_else(|| ReadError::WrongType {
+        at: place(at),
+        expected: expected(shape),
+        found: if value < 0 { "a number that is too small" } else { "a number that is too large" },
+    })
 }
 
 fn wrong(shape: Shape, node: &Node, at: &str) -> ReadError {
-    let expected = match shape {
+    ReadError::WrongType { at: place(at), expected: expected(shape), found: node.type_name() }
+}
+
+fn expected(shape: Shape) -> &'static str {
+    match shape {
         Shape::Text => "a string",
-        Shape::Integer => "an integer",
+        Shape::Integer => "an integer of 64 bits",
+        Shape::Unsigned => "an integer from 0 to 4294967295",
         Shape::Bool => "a boolean",
         Shape::Texts | Shape::Map(_) => "a map",
         Shape::List(_) => "a list",
-    };
-    ReadError::WrongType { at: place(at), expected, found: node.type_name() }
+    }
 }
 
 fn place(at: &str) -> String {

@@ -149,7 +149,7 @@ fn what_is_no_spec_says_where_and_why() {
         ("kind: [a]\n", "has a list as kind, where a string belongs"),
         ("kind: *a\n", "is neither JSON nor YAML: while parsing node, found unknown anchor at byte 6 line 1 column 7"),
         ("devices: {}\n", "has a map as devices, where a list belongs"),
-        ("kind: !!int v/c\n", "has the tag tag:yaml.org,2002:int at line 1, which its value does not fit"),
+        ("kind: !!int v/c\n", "has the tag \"tag:yaml.org,2002:int\" at line 1, which its value does not fit"),
         ("? [a]\n: b\n", "has a list as the name of a member, where a string belongs"),
     ];
     for (text, want) in table {
@@ -157,9 +157,15 @@ fn what_is_no_spec_says_where_and_why() {
     }
     let at = "devices[0].containerEdits.deviceNodes[0]";
     assert_eq!(error(&node(&["mode: 1"])), format!("has the unknown field \"mode\" in {at}"));
-    assert_eq!(error(&node(&["major: c"])), format!("has a string as {at}.major, where an integer belongs"));
-    assert_eq!(error(&node(&["major: 1.5"])), format!("has a number as {at}.major, where an integer belongs"));
-    assert!(error(&node(&["uid: -1"])).starts_with("has a value that no field can take"));
+    assert_eq!(error(&node(&["major: c"])), format!("has a string as {at}.major, where an integer of 64 bits belongs"));
+    assert_eq!(
+        error(&node(&["major: 1.5"])),
+        format!("has a number as {at}.major, where an integer of 64 bits belongs")
+    );
+    let range = "where an integer from 0 to 4294967295 belongs";
+    assert_eq!(error(&node(&["uid: -1"])), format!("has a number that is too small as {at}.uid, {range}"));
+    assert_eq!(error(&node(&["gid: 4294967296"])), format!("has a number that is too large as {at}.gid, {range}"));
+    assert_eq!(error("annotations:\n  \"a\\nb\": []\n"), "has a list as annotations.a\\nb, where a string belongs");
     assert_eq!(Spec::parse(b"a\xff").unwrap_err().to_string(), "is not UTF-8 at byte 1");
     assert!(matches!(Spec::parse(&vec![b' '; SPEC_LIMIT + 1]), Err(ReadError::TooLarge)));
 }
@@ -204,6 +210,60 @@ fn only_regular_files_are_read() {
     assert!(matches!(Spec::read_file(folder.path()), Err(ReadError::NotRegular)));
     assert!(matches!(Spec::read_file(Path::new("/dev/zero")), Err(ReadError::NotRegular)));
     assert!(matches!(Spec::read_file(&folder.path().join("none")), Err(ReadError::Io(_))));
+}
+
+/// One of each field: the table of fields and the structures know the same ones.
+#[test]
+fn the_table_has_all_fields() {
+    let edits = crate::ContainerEdits {
+        env: vec!["A=1".to_owned()],
+        device_nodes: vec![crate::DeviceNode {
+            path: "/d".to_owned(),
+            host_path: Some("/h".to_owned()),
+            kind: Some("c".to_owned()),
+            major: Some(i64::MAX),
+            minor: Some(i64::MIN),
+            file_mode: Some(0o600),
+            permissions: Some("r".to_owned()),
+            uid: Some(u32::MAX),
+            gid: Some(0),
+        }],
+        net_devices: vec![crate::NetDevice { host_interface_name: "a".to_owned(), name: "b".to_owned() }],
+        hooks: vec![crate::Hook {
+            hook_name: "prestart".to_owned(),
+            path: "/p".to_owned(),
+            args: vec!["a".to_owned()],
+            env: vec!["B=1".to_owned()],
+            timeout: Some(-1),
+        }],
+        mounts: vec![crate::Mount {
+            host_path: "/a".to_owned(),
+            container_path: "/b".to_owned(),
+            options: vec!["ro".to_owned()],
+            kind: Some("tmpfs".to_owned()),
+        }],
+        intel_rdt: Some(crate::IntelRdt {
+            clos_id: "c".to_owned(),
+            l3_cache_schema: "L3".to_owned(),
+            mem_bw_schema: "MB".to_owned(),
+            schemata: vec!["s".to_owned()],
+            enable_monitoring: true,
+        }),
+        additional_gids: vec![0, u32::MAX],
+    };
+    let annotations = [("k".to_owned(), "v".to_owned())].into();
+    let device = crate::Device { name: "a".to_owned(), annotations, container_edits: edits.clone() };
+    let spec = Spec {
+        cdi_version: "1.1.0".to_owned(),
+        kind: "v/c".to_owned(),
+        annotations: device.annotations.clone(),
+        devices: vec![device],
+        container_edits: edits,
+    };
+    spec.validate().unwrap();
+    for format in [Format::Yaml, Format::Json] {
+        assert_eq!(parse(&spec.to_text(format)), spec);
+    }
 }
 
 proptest! {

@@ -102,6 +102,13 @@ fn a_bad_file_hurts_only_itself() {
 }
 
 #[test]
+fn errors_stay_short() {
+    let many: Vec<QualifiedName> = (0..1000).map(|index| names(&[&format!("a/b={index}")]).remove(0)).collect();
+    let text = Registry::load::<&Path>(&[]).resolve(&many).unwrap_err().to_string();
+    assert!(text.ends_with(", a/b=7 and 992 more; searched nothing"), "{text}");
+}
+
+#[test]
 fn a_folder_that_is_none_is_a_failure() {
     let top = tempfile::tempdir().unwrap();
     let file = top.path().join("file");
