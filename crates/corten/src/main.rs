@@ -5,6 +5,7 @@ mod cdi_hook;
 mod codes;
 mod command;
 mod container;
+mod ctk;
 mod decision;
 mod fault;
 mod later;

@@ -26,10 +26,13 @@ enum Part {
     Other,
 }
 
-fn part(file: &DriverFile) -> Part {
+/// `explicit`: vendor-neutral libraries count as the driver's own, as do two of the platform libraries.
+fn part(file: &DriverFile, explicit: bool) -> Part {
     match &file.kind {
         FileKind::Library(library) => {
-            let platform = file.path.file_name().starts_with("libnvidia-egl-");
+            let name = file.path.file_name();
+            let own = explicit && (name.starts_with("libnvidia-egl-xcb.") || name.starts_with("libnvidia-egl-xlib."));
+            let platform = name.starts_with("libnvidia-egl-") && !own;
             let searched = matches!(library.subfolder.as_str(), "" | "vdpau");
             if searched && !platform { Part::Driver } else { Part::Graphics }
         }
@@ -58,14 +61,14 @@ impl Maker<'_> {
         let mut edits = ContainerEdits::default();
         self.env(&mut edits, driver);
         self.driver_hooks(&mut edits, driver);
-        self.mounts(&mut edits, driver, |file| part(file) != Part::Graphics);
+        self.mounts(&mut edits, driver, |file| part(file, self.options.explicit_libraries) != Part::Graphics);
         edits
     }
 
     /// Says where libcuda is to whoever sets up forward compatibility.
     fn env(&self, edits: &mut ContainerEdits, driver: &Driver) {
         let suffix = format!(".so.{}", driver.version);
-        let own = libraries(driver).into_iter().filter(|(file, library)| {
+        let own = self.libraries(driver).into_iter().filter(|(file, library)| {
             let name = file.path.file_name();
             library.subfolder.is_empty() && name.starts_with("lib") && name.ends_with(&suffix)
         });
@@ -76,16 +79,20 @@ impl Maker<'_> {
     }
 
     fn driver_hooks(&self, edits: &mut ContainerEdits, driver: &Driver) {
-        let links = libraries(driver).into_iter().flat_map(|(file, library)| {
+        let links = self.libraries(driver).into_iter().flat_map(|(file, library)| {
             let beside = library.links.iter().filter(|link| !link.name.starts_with("gbm/"));
             beside.map(move |link| written(&link.target, &at(file, library, &link.name)))
         });
         self.hooks.add(edits, HookName::CreateSymlinks, Vec::new(), each("--link", unique(links)));
         let version = format!("--host-driver-version={}", driver.version);
         self.hooks.add(edits, HookName::EnableCudaCompat, Vec::new(), vec![version]);
-        let folders = unique(libraries(driver).into_iter().map(|(file, _)| file.path.parent().to_string()));
+        let folders = unique(self.libraries(driver).into_iter().map(|(file, _)| file.path.parent().to_string()));
         let ldconfig = each("--ldconfig-path", self.options.ldconfig.clone());
         self.hooks.add(edits, HookName::UpdateLdcache, ldconfig, each("--folder", folders));
+    }
+
+    fn libraries<'d>(&self, driver: &'d Driver) -> Vec<(&'d DriverFile, &'d Library)> {
+        libraries(driver, self.options.explicit_libraries)
     }
 
     fn mounts(&self, edits: &mut ContainerEdits, driver: &Driver, wanted: impl Fn(&DriverFile) -> bool) {
@@ -115,8 +122,8 @@ fn mount(driver: &Driver, file: &DriverFile) -> Mount {
 
 /// The driver's own libraries in the original's order: by folder, then by name, `vdpau` after the folder that holds it,
 /// and what has a version of its own at the end.
-fn libraries(driver: &Driver) -> Vec<(&DriverFile, &Library)> {
-    let own = driver.files.iter().filter(|file| is_native(file) && part(file) == Part::Driver);
+fn libraries(driver: &Driver, explicit: bool) -> Vec<(&DriverFile, &Library)> {
+    let own = driver.files.iter().filter(|file| is_native(file) && part(file, explicit) == Part::Driver);
     let mut list: Vec<_> = own
         .filter_map(|file| match &file.kind {
             FileKind::Library(library) => Some((file, library)),
