@@ -43,7 +43,6 @@ impl Fault {
     }
 
     /// Its code.
-    #[cfg(test)]
     pub fn code(&self) -> Code {
         self.code
     }

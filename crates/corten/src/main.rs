@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod cdi_hook;
+mod cdi_mode;
 mod codes;
 mod command;
 mod container;

@@ -70,7 +70,6 @@ impl SpecEdits {
             additional_gids: bare(&self.gids),
             net_devices: bare(&self.net_devices),
             intel_rdt: self.intel_rdt.as_ref().map(|entry| entry.what.clone()),
-            ..ContainerEdits::default()
         }
     }
 }
