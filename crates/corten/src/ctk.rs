@@ -96,7 +96,8 @@ const COMMANDS: &[Command] = &[
 
 /// What came of a command line.
 enum Outcome {
-    Done,
+    /// With this status.
+    Done(ExitCode),
     /// Printed to standard output.
     Show(String),
     /// No such word: told in the original's words, with a status of its own.
@@ -113,7 +114,7 @@ pub fn main(mut call: Call) -> ExitCode {
     }
     let words = call.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     match run(words) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Done(status)) => status,
         Ok(Outcome::Show(text)) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -141,8 +142,7 @@ fn run(words: Vec<String>) -> Result<Outcome> {
     let mut path = vec!["nvidia-ctk"];
     let mut group = COMMANDS;
     loop {
-        let flags: &[Flag] = &[];
-        if let Some(outcome) = take(&mut values, flags, &path, group)? {
+        if let Some(outcome) = take(&mut values, &path, group) {
             return Ok(outcome);
         }
         let Some(word) = values.next_word() else { return Ok(Outcome::Show(help::group(&path, group, GLOBAL))) };
@@ -163,17 +163,21 @@ fn run(words: Vec<String>) -> Result<Outcome> {
     }
 }
 
-/// Reads flags up to the next word; says what to do if they ask for help or are wrong.
-fn take(values: &mut Values, flags: &[Flag], path: &[&str], group: &[Command]) -> Result<Option<Outcome>> {
-    let env = |name: &str| std::env::var(name).ok();
-    match values.take(flags, GLOBAL, env) {
-        Ok(()) => Ok(None),
-        Err(ParseError::Help) => Ok(Some(Outcome::Show(help::group(path, group, GLOBAL)))),
+/// Reads global flags up to the next word; says what to do if they ask for help or are wrong.
+fn take(values: &mut Values, path: &[&str], group: &[Command]) -> Option<Outcome> {
+    let help = || help::group(path, group, GLOBAL);
+    match values.take(&[], GLOBAL, environment) {
+        Ok(()) => None,
+        Err(ParseError::Help) => Some(Outcome::Show(help())),
         Err(ParseError::Version) if path.len() == 1 => {
-            Ok(Some(Outcome::Show(version::lines("NVIDIA Container Toolkit CLI"))))
+            Some(Outcome::Show(version::lines("NVIDIA Container Toolkit CLI")))
         }
-        Err(error) => Ok(Some(Outcome::Usage(help::group(path, group, GLOBAL), usage(path, &error)))),
+        Err(error) => Some(Outcome::Usage(help(), usage(path, &error))),
     }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn leaf(
@@ -183,10 +187,9 @@ fn leaf(
     command: &Command,
     run: fn(&Values) -> Result<()>,
 ) -> Result<Outcome> {
-    let env = |name: &str| std::env::var(name).ok();
     let help = || help::command(path, command.about, flags, GLOBAL);
     loop {
-        match values.take(flags, GLOBAL, env) {
+        match values.take(flags, GLOBAL, environment) {
             Ok(()) => {}
             Err(ParseError::Help) => return Ok(Outcome::Show(help())),
             Err(error) => return Ok(Outcome::Usage(help(), usage(path, &error))),
@@ -200,7 +203,7 @@ fn leaf(
         log::warn!("{}: ignoring {word:?}, which is no flag", path.join(" "));
     }
     run(&values)?;
-    Ok(Outcome::Done)
+    Ok(Outcome::Done(ExitCode::SUCCESS))
 }
 
 /// `help WORD…`.
@@ -226,8 +229,7 @@ fn hook(values: Values) -> Outcome {
         }
     }
     args.extend(values.rest().map(Into::into));
-    let status = cdi_hook::main(Call { name: "nvidia-ctk", args });
-    if status == ExitCode::SUCCESS { Outcome::Done } else { std::process::exit(1) }
+    Outcome::Done(cdi_hook::main(Call { name: "nvidia-ctk", args }))
 }
 
 fn later(path: &[&str]) -> Fault {
@@ -246,7 +248,7 @@ mod tests {
     /// What a line comes to, in short.
     fn line(line: &str) -> String {
         match run(line.split_whitespace().map(str::to_owned).collect()) {
-            Ok(Outcome::Done) => "done".to_owned(),
+            Ok(Outcome::Done(_)) => "done".to_owned(),
             Ok(Outcome::Show(text)) => text.lines().next().unwrap_or_default().to_owned(),
             Ok(Outcome::NoTopic(word)) => format!("no topic {word}"),
             Ok(Outcome::Usage(_, fault)) | Err(fault) => fault.to_string(),

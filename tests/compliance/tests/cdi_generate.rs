@@ -62,7 +62,7 @@ fn specifications_are_the_originals() {
 }
 
 fn generate(machine: &str, program: &str, flags: &str) -> String {
-    let work = tempfile::tempdir().unwrap();
+    let work = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let script = format!("{program} --quiet cdi generate --nvidia-cdi-hook-path=/usr/bin/nvidia-cdi-hook {flags}");
     outer::script(machine, &script, work.path()).unwrap_or_else(|error| panic!("{machine} {flags}: {error}"))
 }
