@@ -147,7 +147,8 @@ pub fn needs_nvml(inventory: &Inventory, options: &SpecOptions) -> bool {
         DeviceRequest::Ids(names) => names.iter().all(whole),
     };
     let partitions = inventory.gpus.iter().any(|gpu| gpu.mig_capable || !gpu.mig.is_empty());
-    options.mode == SpecMode::Nvml && inventory.nvml.is_none() && partitions && !only_whole
+    let open = inventory.driver.is_some() && inventory.nvml.is_none() && partitions && !only_whole;
+    options.mode == SpecMode::Nvml && open
 }
 
 /// The specification of this machine. Its version is the lowest that can say what it holds.

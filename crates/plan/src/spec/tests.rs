@@ -316,5 +316,7 @@ fn nvml_is_asked_only_about_partitions() {
         needs_nvml(&without, &SpecOptions { devices, ..options(mode) })
     };
     assert!(asked(SpecMode::Nvml, &["all"]) && asked(SpecMode::Nvml, &["0", "1:3"]));
+    let bare = Inventory { driver: None, ..without.clone() };
+    assert!(!needs_nvml(&bare, &options(SpecMode::Nvml)), "that there is no driver is the better error");
     assert!(!asked(SpecMode::Nvml, &["0", "1"]) && !asked(SpecMode::Management, &["all"]));
 }
