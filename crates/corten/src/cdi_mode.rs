@@ -14,7 +14,7 @@ use cdi::{ApplyError, ContainerEdits, HostNode, QualifiedName, Registry};
 use oci::{Document, HostPath};
 use plan::{Config, Edits, Reason, Request, SpecEdits, request::ImexRequest};
 use rustix::{fs::FileType, io::Errno};
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 use unresolved::Searched;
 
 /// The environment of a hook whose spec gives it none. The runtime would hand it the image's instead, with an
@@ -57,21 +57,23 @@ fn folders(config: &Config) -> Result<Vec<PathBuf>> {
     config.runtime.cdi_spec_dirs.iter().map(folder).collect()
 }
 
-/// The edits for these names, in one piece and in the order of application; without a default kind's check a name may be
-/// none at all, which is as unknown as one that no spec has.
+/// The edits for these names, in one piece and in the order of application. A name that is malformed (nobody checks the
+/// default kind before) is as unknown as one that no spec has.
 fn lookup(registry: &Registry, names: &[String]) -> Result<ContainerEdits> {
     let parsed: Vec<_> = names.iter().filter_map(|name| QualifiedName::parse(name).ok()).collect();
     let found = registry.resolve(&parsed);
-    if parsed.len() < names.len() || found.is_err() {
-        let unknown = found.err().map(|unresolved| unresolved.names).unwrap_or_default();
-        let is_known =
-            |name: &String| parsed.iter().any(|known| !unknown.contains(known) && known.to_string() == *name);
-        let missing: Vec<_> = names.iter().filter(|name| !is_known(name)).cloned().collect();
-        return Err(Searched::of(registry, &missing).fault(&missing));
+    let unknown: HashSet<String> =
+        found.as_ref().err().into_iter().flat_map(|error| &error.names).map(ToString::to_string).collect();
+    let is_missing = |name: &&String| unknown.contains(*name) || QualifiedName::parse(name).is_err();
+    let missing: Vec<_> = names.iter().filter(is_missing).cloned().collect();
+    match found {
+        Ok(list) if missing.is_empty() => {
+            let mut edits = ContainerEdits::default();
+            list.into_iter().for_each(|more| edits.append(more));
+            Ok(edits)
+        }
+        _ => Err(Searched::of(registry, &missing).fault(&missing)),
     }
-    let mut edits = ContainerEdits::default();
-    found.into_iter().flatten().for_each(|more| edits.append(more));
-    Ok(edits)
 }
 
 /// What the container asks for besides devices, and a spec cannot give.
@@ -80,7 +82,7 @@ fn without_effect(request: &Request) -> Option<String> {
     let mut variables: Vec<_> = request.gated.iter().map(|group| group.variable()).collect();
     variables.extend(imex.then_some("NVIDIA_IMEX_CHANNELS"));
     let listed = variables.join(", ");
-    (!listed.is_empty()).then(|| format!("{listed} has no effect in mode cdi: name a CDI device that gives it"))
+    (!listed.is_empty()).then(|| format!("Without effect in mode cdi: {listed}; name a CDI device that gives the same"))
 }
 
 /// Gives every hook an environment, and says which had none.

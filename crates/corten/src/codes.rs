@@ -135,7 +135,7 @@ E047 FactUnknown: "something about this machine is not known";
     "Check that nvidia-smi works on this machine";
     "The kernel does not say it, and NVML was not asked, did not answer, or does not report it.";
 E048 CdiNodeMissing: "a CDI spec names a device node that this machine lacks";
-    "Make the node (for NVIDIA GPUs: `nvidia-smi`, or `nvidia-ctk system create-device-nodes`), or write the spec anew";
+    "Make the node (nvidia-smi, run on the host, makes those of NVIDIA GPUs), or write the spec anew";
     "A spec that was written for another machine, driver or moment names nodes that are not there now. A node whose spec \
      gives type and numbers needs no node on the host.";
 E049 CdiSpecUnusable: "what a CDI spec says cannot be put into a container";

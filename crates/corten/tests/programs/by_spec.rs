@@ -288,3 +288,30 @@ fn nothing_is_prepared_in_the_root() {
     fs::remove_dir_all(stage.path("bundle/rootfs")).unwrap();
     assert_eq!(granted(&create(&stage, SHIM)), "GPU=0 NVIDIA=low", "the root is not even opened");
 }
+
+#[test]
+fn what_a_spec_cannot_give_is_said_and_stops_nobody() {
+    let env =
+        ["NVIDIA_VISIBLE_DEVICES=0", "NVIDIA_GDS=enabled", "NVIDIA_IMEX_CHANNELS=0", "NVIDIA_DRIVER_CAPABILITIES=x"];
+    let stage = Case { env: &env, ..USUAL }.stage();
+    assert_eq!(granted(&create(&stage, SHIM)), "GPU=0 NVIDIA=low");
+    let log = stage.read("debug.log");
+    assert!(log.contains("Without effect in mode cdi: NVIDIA_GDS, NVIDIA_IMEX_CHANNELS; "), "{log}");
+}
+
+#[test]
+fn spec_folders_must_be_absolute() {
+    let stage = Case { env: &["NVIDIA_VISIBLE_DEVICES=0"], ..USUAL }.stage();
+    stage.configure("mode = 'cdi'\n[nvidia-container-runtime.modes.cdi]\nspec-dirs = ['cdi']\n");
+    let output = stage.run(SHIM, &["create", "x"]);
+    assert!(stderr(&output).contains("[CORTEN-E002]"), "{}", stderr(&output));
+    assert!(stage.started().is_empty());
+}
+
+#[test]
+fn many_unknown_names_are_refused_at_once() {
+    // As many as a variable holds; looking each up among all others would take minutes.
+    let names: Vec<String> = (0..20_000).map(|i| format!("x{i}")).collect();
+    let message = refused(Case { env: &[&format!("NVIDIA_VISIBLE_DEVICES={}", names.join(","))], ..USUAL });
+    assert!(message.contains("and 19994 more: searched"), "{message}");
+}
