@@ -76,6 +76,14 @@ pub enum ReadError {
         /// Where it stands.
         at: String,
     },
+    /// A member that is another one's field, spelled in another case.
+    #[error("has the field {field:?} more than once in {at}, in different case")]
+    SameField {
+        /// The field.
+        field: &'static str,
+        /// Where it stands.
+        at: String,
+    },
     /// A value of another type.
     #[error("has {found} as {at}, where {expected} belongs")]
     WrongType {

@@ -36,7 +36,17 @@ pub(crate) fn resolve(text: &str) -> Scalar {
 
 /// Whether a text, written plain, is read as that text by readers of YAML 1.1 and 1.2 alike.
 pub(crate) fn stays_text(text: &str) -> bool {
-    resolve(text) == Scalar::Text && !is_timestamp(text) && !is_base_60(text)
+    resolve(text) == Scalar::Text && !is_timestamp(text) && !is_base_60(text) && !has_late_sign(text)
+}
+
+/// `0o-7` or `0b+1`, which the original's emitter takes for numbers.
+fn has_late_sign(text: &str) -> bool {
+    let (radix, signed) = match text.split_at_checked(2) {
+        Some(("0o", signed)) => (8, signed),
+        Some(("0b", signed)) => (2, signed),
+        _ => return false,
+    };
+    signed.starts_with(['-', '+']) && i64::from_str_radix(&signed.replace('_', ""), radix).is_ok()
 }
 
 fn number(text: &str) -> Scalar {

@@ -116,13 +116,18 @@ fn fit_map(
     fields: &'static [(&'static str, Shape)],
     at: &mut String,
 ) -> Result<Value, ReadError> {
-    let mut map = Map::new();
+    let (mut map, mut seen) = (Map::new(), Vec::new());
     for (name, node) in members {
         let field = fields.iter().find(|(field, _)| *field == name);
         let field = field.or_else(|| fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(&name)));
         let Some((field, shape)) = field else {
             return Err(ReadError::UnknownField { name, at: place(at) });
         };
+        // The original takes one of them, and does not say which.
+        if seen.contains(field) {
+            return Err(ReadError::SameField { field, at: place(at) });
+        }
+        seen.push(*field);
         let is_null = node == Node::Null;
         let value = within(at, format_args!(".{field}"), |at| fit(node, *shape, at))?;
         // A map without content is not the same as an absent one only for `intelRdt`.

@@ -146,6 +146,7 @@ fn what_is_no_spec_says_where_and_why() {
         ("kind: v/c\nhook: 1\n", "has the unknown field \"hook\" in the spec itself"),
         ("kind: v/c\nkind: v/d\n", "has \"kind\" twice in the map that ends at line 2"),
         (r#"{"kind":"v/c","kind":"v/d"}"#, "has \"kind\" twice in the map that ends at line 1"),
+        ("kind: v/c\nKind: v/d\n", "has the field \"kind\" more than once in the spec itself, in different case"),
         ("kind: [a]\n", "has a list as kind, where a string belongs"),
         ("kind: *a\n", "is neither JSON nor YAML: while parsing node, found unknown anchor at byte 6 line 1 column 7"),
         ("devices: {}\n", "has a map as devices, where a list belongs"),
