@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod by_spec;
+mod ctk;
 mod failures;
 mod forwarding;
 mod hook;
