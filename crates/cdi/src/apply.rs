@@ -97,9 +97,15 @@ pub fn apply_with(
     document.set_env(&variables)?;
     document.put_devices(&nodes)?;
     document.allow_devices(&rules(&edits.device_nodes, &nodes))?;
+    for device in &edits.net_devices {
+        document.put_net_device(&device.host_interface_name, &device.name)?;
+    }
     document.put_mounts(&mounts)?;
     for (point, hook) in &hooks {
         document.add_hooks(*point, std::slice::from_ref(hook))?;
+    }
+    if let Some(rdt) = &edits.intel_rdt {
+        document.set_intel_rdt(rdt)?;
     }
     document.add_gids(&gids)?;
     Ok(())

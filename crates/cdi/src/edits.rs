@@ -12,15 +12,70 @@ pub struct ContainerEdits {
     /// Device nodes to create and to allow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub device_nodes: Vec<DeviceNode>,
+    /// Network interfaces to move into the container (CDI 1.1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub net_devices: Vec<NetDevice>,
     /// OCI hooks to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
     /// Mounts to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
+    /// The cache and memory bandwidth of the container's processes (CDI 0.7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<IntelRdt>,
     /// Supplementary groups of the container's process; 0 is never added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub additional_gids: Vec<u32>,
+}
+
+impl ContainerEdits {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == ContainerEdits::default()
+    }
+
+    /// Puts the edits of another behind these; a resource group of the other replaces the one here.
+    pub fn append(&mut self, other: ContainerEdits) {
+        self.env.extend(other.env);
+        self.device_nodes.extend(other.device_nodes);
+        self.net_devices.extend(other.net_devices);
+        self.hooks.extend(other.hooks);
+        self.mounts.extend(other.mounts);
+        self.intel_rdt = other.intel_rdt.or(self.intel_rdt.take());
+        self.additional_gids.extend(other.additional_gids);
+    }
+}
+
+/// A network interface of the host that becomes one of the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetDevice {
+    /// Its name on the host.
+    pub host_interface_name: String,
+    /// Its name in the container.
+    pub name: String,
+}
+
+/// What Intel's Resource Director Technology grants (`linux.intelRdt` of the OCI runtime specification).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IntelRdt {
+    /// The class of service, a folder's name under `/sys/fs/resctrl`; `/` is the root class.
+    #[serde(rename = "closID", skip_serializing_if = "String::is_empty")]
+    pub clos_id: String,
+    /// Which parts of the cache, as `L3:0=f`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub l3_cache_schema: String,
+    /// How much memory bandwidth, as `MB:0=20`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mem_bw_schema: String,
+    /// Lines for the `schemata` file (CDI 1.1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schemata: Vec<String>,
+    /// Whether the container gets a monitoring group (CDI 1.1).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub enable_monitoring: bool,
 }
 
 /// A device node in the container.

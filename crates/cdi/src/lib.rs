@@ -1,10 +1,27 @@
-//! The Container Device Interface: the edits a device makes to a container.
-//!
-//! Reading and writing spec files and the registry over spec directories belong here too and are to come.
+//! The Container Device Interface: specs of devices, and the edits that a device makes to a container.
 #![forbid(unsafe_code)]
 
 mod apply;
 mod edits;
+mod names;
+mod normalise;
+mod read;
+mod registry;
+mod scalar;
+mod spec;
+mod transform;
+mod tree;
+mod validate;
+mod version;
+mod write;
 
 pub use apply::{ApplyError, HostNode, Lookup, apply, apply_with};
-pub use edits::{ContainerEdits, DeviceNode, Hook, Mount};
+pub use edits::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
+pub use names::{Kind, NameError, QualifiedName, is_qualified};
+pub use read::{ReadError, SPEC_LIMIT};
+pub use registry::{Conflict, Failure, Registry, Unresolved};
+pub use spec::{Device, Spec};
+pub use transform::RelativeTo;
+pub use validate::InvalidSpec;
+pub use version::NEWEST as NEWEST_VERSION;
+pub use write::{Format, WriteError};

@@ -41,7 +41,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         What::Hook { name, .. } => {
             return Err(Fault::new(Code::NotYet, format!("the hook {name} is not in this version yet"))
-                .next("Make the specs anew with --hooks=none or use the nvidia runtime, which needs no such hook"));
+                .next("Use the nvidia runtime, which needs no such hook"));
         }
     }
     Ok(())

@@ -104,6 +104,12 @@ E035 PrivilegeNeeded: "the request needs a privileged container";
 E036 RequestInvalid: "a request of the container cannot be understood";
     "Correct the variable, mount or annotation that the message names";
     "The container's request is malformed, or mixes ways of asking that exclude each other.";
+E037 CdiUnresolved: "no CDI spec describes a device";
+    "`nvidia-ctk cdi list` shows the names that there are; `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` writes a \
+     spec for this machine's GPUs";
+    "In mode cdi, and wherever all names are qualified (vendor.com/class=name), devices come from the CDI specs in the \
+     folders of nvidia-container-runtime.modes.cdi.spec-dirs. A name counts if exactly one file of the last such folder that \
+     has it describes it; a file that is not a valid spec is left out as a whole.";
 E040 DriverMissing: "no NVIDIA driver was found";
     "Install the driver and load it (nvidia-smi on the host must work), or set nvidia-container-cli.root to its place";
     "Neither libcuda nor libnvidia-ml was found under the driver root, or the kernel module is not loaded.";
@@ -128,6 +134,13 @@ E046 InventoryInvalid: "an inventory file is not valid";
 E047 FactUnknown: "something about this machine is not known";
     "Check that nvidia-smi works on this machine";
     "The kernel does not say it, and NVML was not asked, did not answer, or does not report it.";
+E048 CdiNodeMissing: "a CDI spec names a device node that this machine lacks";
+    "Make the node (nvidia-smi, run on the host, makes those of NVIDIA GPUs), or write the spec anew";
+    "A spec that was written for another machine, driver or moment names nodes that are not there now. A node whose spec \
+     gives type and numbers needs no node on the host.";
+E049 CdiSpecUnusable: "what a CDI spec says cannot be put into a container";
+    "Correct the spec, or write it anew with `nvidia-ctk cdi generate`";
+    "The spec is well-formed, but contradicts this machine or names what the OCI configuration does not have.";
 E050 RootUnusable: "the container's root cannot be opened";
     "Check root.path in config.json; a relative one is below the bundle";
     "The folder is missing, is not a folder, or the caller has no access to it.";
@@ -150,6 +163,15 @@ E062 RuntimeLoop: "the low-level runtime starts this program again";
 E070 HookInput: "the hook cannot read the container's state";
     "Hooks are started by the low-level runtime; to try one by hand, pass the state as JSON on standard input";
     "The state names the bundle, and the bundle's config.json names the root.";
+E071 OutputNotWritten: "a file cannot be written";
+    "Check that its folder is writable for the caller and its file system is not full";
+    "Files are replaced in one step: the old one, if there was one, is as it was.";
+E072 CdiSpecInvalid: "a CDI spec is not valid";
+    "Correct the spec, or write it anew with `nvidia-ctk cdi generate`";
+    "The text is not JSON or YAML, has a field that CDI does not have, or breaks one of its rules. Nothing was written.";
+E073 InputUnreadable: "a file cannot be read";
+    "Check that it exists and is readable for the caller";
+    "The command line names the file.";
 E080 Usage: "the command line is wrong";
     "See --help";
     "An option or word is unknown, or its value is missing.";

@@ -1,6 +1,7 @@
 //! From what a container asks for to what is changed about it: the way through the other crates.
 
 use crate::{
+    cdi_mode,
     codes::Code,
     container::Container,
     fault::{Fault, Result},
@@ -8,7 +9,7 @@ use crate::{
     read_only::Shelf,
     runtime::programs,
 };
-use host::{Capabilities, Capability, Inventory, Wanted};
+use host::{Capabilities, Capability, Inventory, Platform, Wanted};
 use oci::HostPath;
 use plan::{
     Config, Edits, Layout, Mode, PlanError, Request,
@@ -54,14 +55,18 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
     let (here, start) = (!matches!(machine, Machine::Other(_)), matches!(machine, Machine::Start));
     let mut inventory = match machine {
         Machine::Other(inventory) => *inventory,
-        _ if needs_machine(config) => machine::examine(config, wanted(request, config))?,
+        _ if needs_machine(request, config)? => machine::examine(config, wanted(request, config))?,
         _ => Inventory::default(),
     };
-    let Resolved { mode, reason } = mode::resolve(&config.runtime.mode, request, inventory.platform, Mode::JitCdi)
-        .map_err(|error| Fault::from_error(Code::ModeUnknown, &error))?;
+    let Resolved { mode, reason } = resolve_mode(request, config, inventory.platform)?;
     match mode {
         Mode::Legacy => Ok(Decision { mode, reason, edits: Edits::default(), root: None }),
-        Mode::Csv | Mode::Cdi => Err(not_yet(mode, &reason)),
+        Mode::Csv => Err(not_yet(mode, &reason)),
+        Mode::Cdi => {
+            let edits = cdi_mode::decide(request, config)?;
+            edits.remarks.iter().for_each(|remark| log::warn!("{remark}"));
+            Ok(Decision { mode, reason, edits, root: None })
+        }
         Mode::JitCdi => {
             let target = Target::open(container)?;
             if start && modules::load_missing(request, &inventory, config) {
@@ -98,13 +103,11 @@ impl Decision {
     /// Makes the changes: in the document, in the root, and last on disk. If anything fails, file and root are as they
     /// were.
     pub fn carry_out(&self, container: &mut Container) -> Result<()> {
-        cdi::apply(&self.edits.spec.to_container_edits(), &mut container.document).map_err(|error| {
-            let code = match error {
-                cdi::ApplyError::Document(_) => Code::SpecInvalid,
-                _ => Code::HostUnreadable,
-            };
-            Fault::from_error(code, &error)
-        })?;
+        let edits = self.edits.spec.to_container_edits();
+        match self.mode {
+            Mode::Cdi => cdi_mode::apply(&edits, &mut container.document)?,
+            _ => cdi::apply(&edits, &mut container.document).map_err(|error| apply_fault(&error))?,
+        }
         let to_write = self.root.as_ref().filter(|target| target.shelf.is_none() && !self.edits.root.is_empty());
         let Some(target) = to_write else { return container.save() };
         let done = target.root.apply_then(&self.edits.root, &target.layout, |_| container.save())?;
@@ -141,9 +144,14 @@ impl From<RootError> for Fault {
     }
 }
 
-/// Where the configured mode alone decides, a look at the machine would be wasted.
-fn needs_machine(config: &Config) -> bool {
-    !matches!(config.runtime.mode.as_str(), "legacy" | "csv")
+fn resolve_mode(request: &Request, config: &Config, platform: Platform) -> Result<Resolved> {
+    mode::resolve(&config.runtime.mode, request, platform, Mode::JitCdi)
+        .map_err(|error| Fault::from_error(Code::ModeUnknown, &error))
+}
+
+/// Where configuration and request alone decide for another mode, a look at the machine would be wasted.
+fn needs_machine(request: &Request, config: &Config) -> Result<bool> {
+    Ok(resolve_mode(request, config, Platform::None)?.mode == Mode::JitCdi)
 }
 
 /// The parts of the machine that a decision about this request can depend on.
@@ -164,6 +172,14 @@ fn hook_path(config: &Config) -> Result<HostPath> {
     let path = env::var_os("PATH").unwrap_or_default();
     let path = programs::cdi_hook(programs::own_folder().as_deref(), &config.ctk.path, &path);
     HostPath::new(path).map_err(|error| Fault::from_error(Code::ConfigInvalid, &error).within("nvidia-ctk.path"))
+}
+
+fn apply_fault(error: &cdi::ApplyError) -> Fault {
+    let code = match error {
+        cdi::ApplyError::Document(_) => Code::SpecInvalid,
+        _ => Code::HostUnreadable,
+    };
+    Fault::from_error(code, error)
 }
 
 fn not_yet(mode: Mode, reason: &str) -> Fault {

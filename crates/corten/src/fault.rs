@@ -43,7 +43,6 @@ impl Fault {
     }
 
     /// Its code.
-    #[cfg(test)]
     pub fn code(&self) -> Code {
         self.code
     }
@@ -64,13 +63,13 @@ fn sentence(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
-/// An error and its sources, `a: b: c`; a source whose text the error already ends with is not repeated.
+/// An error and its sources, `a: b: c`; a source whose text the error already holds is not repeated.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
+        if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
         source = cause.source();
@@ -123,5 +122,10 @@ mod tests {
         struct Inner(#[source] std::fmt::Error);
         let fault = Fault::from_error(Code::Usage, &Outer(Inner(std::fmt::Error)));
         assert_eq!(fault.message, format!("outer: middle: {}", std::fmt::Error));
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot: {0}; try again")]
+        struct Told(#[source] std::fmt::Error);
+        let fault = Fault::from_error(Code::Usage, &Told(std::fmt::Error));
+        assert_eq!((fault.message, fault.next), (format!("cannot: {}", std::fmt::Error), "Try again".into()));
     }
 }

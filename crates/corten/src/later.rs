@@ -1,6 +1,6 @@
 //! Programs whose names are installed already and whose work comes in a later version.
 
-use crate::{cdi_hook, codes::Code, fault::Fault, programs::Call, runtime::logger, version};
+use crate::{codes::Code, fault::Fault, programs::Call, runtime::logger, version};
 use std::process::ExitCode;
 
 /// Answers `--version`, and refuses everything else in one line.
@@ -14,23 +14,13 @@ pub fn main(call: Call) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// As [`main`], but `nvidia-ctk hook NAME` is what specs of the original name: that is `nvidia-cdi-hook NAME`.
-pub fn nvidia_ctk(mut call: Call) -> ExitCode {
-    if call.args.first().is_some_and(|word| word == "hook") {
-        call.args.remove(0);
-        return cdi_hook::main(call);
-    }
-    main(call)
-}
-
 /// The name in the original's version lines.
 fn title(name: &str) -> &'static str {
     match name {
         "nvidia-container-runtime-hook" | "nvidia-container-toolkit" => "NVIDIA Container Runtime Hook",
         "nvidia-container-cli" => "NVIDIA Container CLI",
         "nvidia-ctk-installer" => "NVIDIA Container Toolkit Installer",
-        "nvidia-docker" => "NVIDIA Docker",
-        _ => "NVIDIA Container Toolkit CLI",
+        _ => "NVIDIA Docker",
     }
 }
 

@@ -21,8 +21,13 @@ const LARGEST: u64 = 16 << 20;
 
 /// What this machine has of what is wanted. A driver that has not changed since the last look is not searched for again.
 pub fn examine(config: &Config, wanted: Wanted) -> Result<Inventory> {
+    examine_at(&roots(config)?, wanted)
+}
+
+/// The same where the caller says where to look.
+pub fn examine_at(roots: &Roots, wanted: Wanted) -> Result<Inventory> {
     let memory = Memory::of_caller(wanted);
-    let discovery = host::discover_again(&roots(config)?, wanted, memory.recall());
+    let discovery = host::discover_again(roots, wanted, memory.recall());
     let Discovery { inventory, learnt } = discovery.map_err(|error| {
         let code = match error {
             HostError::Root { .. } => Code::ConfigInvalid,
@@ -41,9 +46,13 @@ pub fn examine(config: &Config, wanted: Wanted) -> Result<Inventory> {
 
 /// Adds what only NVML knows to an inventory. A machine that has not changed since the last answer is not asked again.
 pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
-    let roots = roots(config)?;
+    ask_nvml_at(&roots(config)?, inventory, config)
+}
+
+/// The same where the caller says where to look.
+pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config) -> Result<()> {
     let unreadable = |error| Fault::from_error(Code::HostUnreadable, &error);
-    let fingerprint = Fingerprint::take(&roots, inventory).map_err(unreadable)?;
+    let fingerprint = Fingerprint::take(roots, inventory).map_err(unreadable)?;
     let ask = Ask {
         wanted: "what NVML knows about this machine".to_owned(),
         helper: nvml::default_helper(),

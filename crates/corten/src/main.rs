@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod cdi_hook;
+mod cdi_mode;
 mod codes;
 mod command;
 mod container;
+mod ctk;
 mod decision;
 mod fault;
 mod later;

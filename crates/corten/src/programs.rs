@@ -1,6 +1,6 @@
 //! The table of programs. Links to install, completions and `corten programs` follow from it.
 
-use crate::{cdi_hook, command, later, runtime, runtime::Variant};
+use crate::{cdi_hook, command, ctk, later, runtime, runtime::Variant};
 use std::{
     ffi::{OsStr, OsString},
     path::Path,
@@ -55,7 +55,7 @@ pub const PROGRAMS: &[Program] = &[
         main: later::main,
     },
     Program { name: "nvidia-cdi-hook", about: "the hooks that specs name", main: cdi_hook::main },
-    Program { name: "nvidia-ctk", about: "toolkit: CDI specs, engine configuration, hooks", main: later::nvidia_ctk },
+    Program { name: "nvidia-ctk", about: "toolkit: CDI specs, engine configuration, hooks", main: ctk::main },
     Program {
         name: "nvidia-container-cli",
         about: "lists and configures, as the legacy stack does",

@@ -7,7 +7,7 @@ mod arguments;
 mod create;
 mod exec;
 pub mod logger;
-mod lowlevel;
+pub mod lowlevel;
 pub mod programs;
 pub mod settings;
 

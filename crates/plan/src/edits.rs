@@ -1,6 +1,6 @@
 //! The decision: what is to be changed, in `config.json` and in the container's root, and why each part is there.
 
-use cdi::{ContainerEdits, DeviceNode, Hook, Mount};
+use cdi::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
 use host::LibraryClass;
 use oci::ContainerPath;
 use serde::Serialize;
@@ -31,9 +31,32 @@ pub struct SpecEdits {
     pub gids: Vec<Because<u32>>,
     /// Hooks. At most one is ours.
     pub hooks: Vec<Because<Hook>>,
+    /// Network interfaces of the host; only CDI specs of others have them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub net_devices: Vec<Because<NetDevice>>,
+    /// Cache and memory bandwidth; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<Because<IntelRdt>>,
 }
 
 impl SpecEdits {
+    /// The edits of CDI specs, all for the same reason.
+    pub fn because(edits: ContainerEdits, reason: &Reason) -> Self {
+        fn each<T>(list: Vec<T>, reason: &Reason) -> Vec<Because<T>> {
+            list.into_iter().map(|what| Because::new(what, reason.clone())).collect()
+        }
+        let ContainerEdits { env, device_nodes, net_devices, hooks, mounts, intel_rdt, additional_gids } = edits;
+        SpecEdits {
+            env: each(env, reason),
+            devices: each(device_nodes, reason),
+            mounts: each(mounts, reason),
+            gids: each(additional_gids, reason),
+            hooks: each(hooks, reason),
+            net_devices: each(net_devices, reason),
+            intel_rdt: intel_rdt.map(|what| Because::new(what, reason.clone())),
+        }
+    }
+
     /// The same edits without their reasons, in CDI's form.
     pub fn to_container_edits(&self) -> ContainerEdits {
         fn bare<T: Clone>(list: &[Because<T>]) -> Vec<T> {
@@ -45,6 +68,8 @@ impl SpecEdits {
             hooks: bare(&self.hooks),
             mounts: bare(&self.mounts),
             additional_gids: bare(&self.gids),
+            net_devices: bare(&self.net_devices),
+            intel_rdt: self.intel_rdt.as_ref().map(|entry| entry.what.clone()),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod mode;
 mod plan;
 pub mod request;
 pub mod requirement;
+pub mod spec;
 
 pub use config::Config;
 pub use edits::{Because, Edits, Link, LoaderEntry, Reason, RootWork, SpecEdits};

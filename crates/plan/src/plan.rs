@@ -8,7 +8,7 @@ mod devices;
 mod hooks;
 mod libraries;
 mod nvml;
-mod select;
+pub(crate) mod select;
 
 pub use nvml::needs_nvml;
 
@@ -161,7 +161,7 @@ fn driver<'a>(request: &Request, inventory: &'a Inventory, config: &Config) -> R
 }
 
 /// What discovery had to say, in brackets after an error's text.
-fn remarks(inventory: &Inventory) -> String {
+pub(crate) fn remarks(inventory: &Inventory) -> String {
     let remarks: Vec<_> = inventory.remarks.iter().map(|remark| remark.trim_end_matches('.')).collect();
     if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join("; ")) }
 }

@@ -18,7 +18,7 @@ pub use view::{ContainerView, MountView};
 use crate::config::{Config, UnsupportedCapability};
 use host::Capabilities;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A container that asks for GPUs, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,9 +33,10 @@ pub struct Request {
     pub imex: ImexRequest,
     /// Which groups of special devices, in the order of [`Gated::ALL`].
     pub gated: Vec<Gated>,
-    /// Which parts of the driver.
+    /// Which parts of the driver. None where CDI specs say what the container gets.
     pub capabilities: Capabilities,
-    /// What must be true of the machine, by variable name; unparsed, as the hook hands them on.
+    /// What must be true of the machine, by variable name; unparsed, as the hook hands them on. None likewise: no machine
+    /// is looked at for CDI specs, and their devices may be of any vendor.
     pub requirements: Vec<Requirement>,
     /// `NVIDIA_MIG_CONFIG_DEVICES`, verbatim. Only privileged containers get this far with it.
     pub mig_config: Option<String>,
@@ -129,14 +130,15 @@ impl Request {
         let Some(found) = devices::find(view, config, &mut warnings) else {
             return Ok(Reading { request: None, warnings });
         };
+        let by_spec = found.is_for_specs(config);
         let request = Request {
+            imex: imex::find(view, config, &mut warnings),
+            gated: gated(view, config, &mut warnings),
+            capabilities: if by_spec { Capabilities::NONE } else { capabilities(view, config, &mut warnings)? },
+            requirements: if by_spec { Vec::new() } else { requirements(view, config)? },
             devices: found.devices,
             asked: found.asked,
             automatic: found.automatic,
-            imex: imex::find(view, config, &mut warnings),
-            gated: gated(view, config, &mut warnings),
-            capabilities: capabilities(view, config, &mut warnings)?,
-            requirements: requirements(view, config)?,
             mig_config: mig(view, "NVIDIA_MIG_CONFIG_DEVICES", "MIG_CONFIG_DEVICES")?,
             mig_monitor: mig(view, "NVIDIA_MIG_MONITOR_DEVICES", "MIG_MONITOR_DEVICES")?,
             all_csv_mounts: view.variable("NVIDIA_REQUIRE_JETPACK") == Some("csv-mounts=all"),
@@ -144,19 +146,29 @@ impl Request {
         Ok(Reading { request: Some(request), warnings })
     }
 
-    /// The devices as CDI names, for cdi mode: an unqualified one gets `default_kind`.
+    /// The devices as CDI names, for cdi mode, each once: an unqualified one gets `default_kind`, and may be no valid name
+    /// then.
     pub fn cdi_names(&self, default_kind: &str) -> Vec<String> {
-        match &self.devices {
+        let mut seen = HashSet::new();
+        let mut names = match &self.devices {
             DeviceRequest::All => vec![format!("{default_kind}=all")],
             DeviceRequest::None => vec![format!("{default_kind}=none")],
             DeviceRequest::Ids(names) => names.iter().map(|name| name.qualified(default_kind)).collect(),
-        }
+        };
+        names.retain(|name| seen.insert(name.clone()));
+        names
     }
 
     /// All names are qualified CDI names, which only a CDI spec can resolve.
     pub fn only_cdi_names(&self) -> bool {
-        matches!(&self.devices, DeviceRequest::Ids(names)
-            if names.iter().all(|name| matches!(name.id, DeviceId::Cdi(_))))
+        self.devices.are_cdi_names()
+    }
+}
+
+impl DeviceRequest {
+    fn are_cdi_names(&self) -> bool {
+        let qualified = |name: &DeviceName| matches!(name.id, DeviceId::Cdi(_));
+        matches!(self, DeviceRequest::Ids(names) if names.iter().all(qualified))
     }
 }
 

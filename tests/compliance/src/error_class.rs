@@ -5,14 +5,15 @@
 type Class = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The first class that matches is taken, so that the more telling ones stand first.
-const CLASSES: [Class; 15] = [
+const CLASSES: [Class; 16] = [
     ("hook-refused", &[], &["invoking the nvidia container runtime hook directly"]),
     ("requirement-unmet", &["e034"], &["unsatisfied condition", "requirements not met", "not met"]),
     ("requirement-malformed", &["e033"], &["invalid constraint", "invalid version string"]),
     ("request-invalid", &["e036"], &["is not supported when requesting other cdi devices", "invalid channel id"]),
+    ("node-missing", &["e048"], &["failed to stat cdi host device"]),
     (
         "unknown-device",
-        &["e030"],
+        &["e030", "e037"],
         &[
             "is not a valid uuid or index",
             "unsupported device id",

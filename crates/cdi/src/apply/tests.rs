@@ -1,6 +1,7 @@
 //! What edits do to a `config.json`: whole texts in, whole texts out, and what holds for all of them.
 
 use super::*;
+use crate::edits::{IntelRdt, NetDevice};
 use expect_test::expect;
 use proptest::prelude::*;
 
@@ -43,6 +44,7 @@ fn everything() -> ContainerEdits {
             kind: None,
         }],
         additional_gids: vec![0, 44],
+        ..ContainerEdits::default()
     }
 }
 
@@ -90,6 +92,26 @@ fn one_of_everything() {
         }
     "#]]
     .assert_eq(&text(&document));
+}
+
+#[test]
+fn network_devices_and_resource_groups_are_set_once() {
+    let edits = ContainerEdits {
+        net_devices: vec![
+            NetDevice { host_interface_name: "ib0".to_owned(), name: "net1".to_owned() },
+            NetDevice { host_interface_name: "ib1".to_owned(), name: "net\"2".to_owned() },
+        ],
+        intel_rdt: Some(IntelRdt { clos_id: "gold".to_owned(), enable_monitoring: true, ..IntelRdt::default() }),
+        ..ContainerEdits::default()
+    };
+    let mut document = parse(r#"{"linux":{"intelRdt":{"closID":"old"},"netDevices":{"ib0":{"name":"x"},"eth9":{}}}}"#);
+    apply(&edits, &mut document).unwrap();
+    let once = text(&document);
+    let want = r#"{"linux":{"intelRdt":{"closID":"gold","enableMonitoring":true},"netDevices":{"ib0":{"name":"net1"},"eth9":{},"ib1":{"name":"net\"2"}}}}"#;
+    assert_eq!(once, want);
+    let mut twice = parse(&once);
+    apply(&edits, &mut twice).unwrap();
+    assert!(!twice.is_changed());
 }
 
 #[test]
@@ -203,6 +225,7 @@ prop_compose! {
                 .map(|(point, path)| Hook { hook_name: point.name().to_owned(), path, ..Hook::default() })
                 .collect(),
             additional_gids,
+            ..ContainerEdits::default()
         }
     }
 }

@@ -59,6 +59,7 @@ fn list(edits: &Edits) -> String {
         (Some(major), Some(minor)) => format!("{} ({major}:{minor})", node.path),
         _ => node.path.clone(),
     });
+    section(&mut text, "Network interfaces", &spec.net_devices, |net| arrow(&net.name, &net.host_interface_name));
     section(&mut text, "Groups", &spec.gids, u32::to_string);
     section(&mut text, "Mounts", &spec.mounts, |mount| arrow(&mount.container_path, &mount.host_path));
     section(&mut text, "Links in the root", &root.links, |link| format!("{} -> {}", link.at, link.target));
@@ -70,6 +71,7 @@ fn list(edits: &Edits) -> String {
     section(&mut text, "Hooks", &spec.hooks, |hook| {
         format!("{} {}", hook.path, hook.args.get(1..).unwrap_or_default().join(" "))
     });
+    section(&mut text, "Cache and memory bandwidth", spec.intel_rdt.as_slice(), |rdt| rdt.clos_id.clone());
     for remark in remarks {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\nNote: {remark}");

@@ -35,12 +35,17 @@ pub fn modify(create: &Create, config: &Config) -> Result<()> {
         prestart_hook(&mut container, mode, config)?;
         return container.save().map_err(|fault| fault.within(MODIFY));
     };
-    let decision =
-        decision::decide(&container, &request, config, Machine::Start).map_err(|fault| fault.within(MODIFIER))?;
+    let decision = decision::decide(&container, &request, config, Machine::Start).map_err(within_stage)?;
     log::info!("{}", decision.mode_line(config));
     log::debug!("Mode {}: {}", decision.mode, decision.reason);
     prestart_hook(&mut container, Some(decision.mode), config)?;
     decision.carry_out(&mut container).map_err(|fault| fault.within(MODIFY))
+}
+
+/// The original looks names up in CDI specs when it modifies, and everything else before.
+fn within_stage(fault: Fault) -> Fault {
+    let stage = if fault.code() == Code::CdiUnresolved { MODIFY } else { MODIFIER };
+    fault.within(stage)
 }
 
 /// For a container that asks for nothing only legacy mode matters, which adds its hook to every container.

@@ -72,20 +72,21 @@ pub fn level(name: &str) -> Option<LevelFilter> {
 
 /// Writes an error to stderr: as a log line, or in the short coloured form where a person is looking.
 pub fn print_error(message: &str) {
-    print_line("error", "\x1b[31mERRO", message);
+    print(Level::Error, message);
 }
 
 /// Writes a warning to stderr, in the same way.
 pub fn print_warning(message: &str) {
-    print_line("warning", "\x1b[33mWARN", message);
+    print(Level::Warn, message);
 }
 
-fn print_line(level: &str, short: &str, message: &str) {
+/// The same at any level.
+pub fn print(level: Level, message: &str) {
     let mut stderr = io::stderr();
     let line = if stderr.is_terminal() {
-        format!("{short}\x1b[0m[0000] {message}\n")
+        format!("{}\x1b[0m[0000] {message}\n", short_name(level))
     } else {
-        line(Format::Text, level, message, SystemTime::now())
+        line(Format::Text, level_name(level), message, SystemTime::now())
     };
     // Nothing is left to do about a stderr that is closed.
     let _ = stderr.write_all(line.as_bytes());
@@ -132,6 +133,17 @@ fn level_name(level: Level) -> &'static str {
         Level::Info => "info",
         Level::Debug => "debug",
         Level::Trace => "trace",
+    }
+}
+
+/// As a terminal shows it, in its colour.
+fn short_name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "\x1b[31mERRO",
+        Level::Warn => "\x1b[33mWARN",
+        Level::Info => "\x1b[36mINFO",
+        Level::Debug => "\x1b[37mDEBU",
+        Level::Trace => "\x1b[37mTRAC",
     }
 }
 

@@ -37,7 +37,7 @@ fn hooks_to_come_are_no_silent_success() {
 
 #[test]
 fn programs_to_come_say_so() {
-    let names = "nvidia-container-runtime-hook nvidia-container-toolkit nvidia-ctk nvidia-container-cli nvidia-docker \
+    let names = "nvidia-container-runtime-hook nvidia-container-toolkit nvidia-container-cli nvidia-docker \
                  nvidia-ctk-installer";
     for name in names.split_whitespace() {
         let output = Stage::new().run(name, &["whatever"]);

@@ -2,6 +2,8 @@
 //! GPU machine is tested on the lab's (tests/compliance, tests/engines).
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod by_spec;
+mod ctk;
 mod failures;
 mod forwarding;
 mod hook;

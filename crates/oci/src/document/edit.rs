@@ -123,6 +123,19 @@ impl Document {
         Ok(removed)
     }
 
+    /// Moves a network interface of the host into the container, as `linux.netDevices` says; `name` is its name there.
+    pub fn put_net_device(&mut self, host_interface: &str, name: &str) -> Result<(), DocumentError> {
+        let mut devices = self.make(&["linux", "netDevices"], Shape::Object)?;
+        devices.set_member(host_interface, &serde_json::json!({ "name": name }).to_string());
+        Ok(())
+    }
+
+    /// Sets `linux.intelRdt`, whatever stood there.
+    pub fn set_intel_rdt<T: Serialize>(&mut self, rdt: &T) -> Result<(), DocumentError> {
+        self.make(&["linux"], Shape::Object)?.set_member("intelRdt", &json(rdt));
+        Ok(())
+    }
+
     /// Makes the array at `path` end with `things`, after the existing items whose `key` is none of theirs.
     fn put_by_path<T: Serialize>(
         &mut self,
@@ -210,6 +223,15 @@ impl Editor<'_> {
     fn replace(&mut self, index: usize, text: &str) {
         self.container.replace(self.arena, index, text);
         *self.edited = true;
+    }
+
+    /// Gives the member of that name this value; where the text is the same already, nothing changes.
+    fn set_member(&mut self, name: &str, text: &str) {
+        match self.container.position(self.arena, name) {
+            None => self.push_member(name, text),
+            Some(index) if self.text(index) == text => {}
+            Some(index) => self.replace(index, text),
+        }
     }
 
     fn remove(&mut self, index: usize) {

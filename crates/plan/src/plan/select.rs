@@ -6,7 +6,7 @@ use host::{Gpu, GpuFacts, Inventory, MigDevice};
 
 /// A device that the container gets.
 #[derive(Clone, Debug)]
-pub(super) struct Grant<'a> {
+pub(crate) struct Grant<'a> {
     /// The GPU, or the MIG device's parent.
     pub gpu: &'a Gpu,
     /// The MIG device; `None` for the GPU itself.
@@ -17,12 +17,21 @@ pub(super) struct Grant<'a> {
 
 /// The granted devices, each once, by GPU index, then GPU before its MIG devices, then by instance.
 pub(super) fn grants<'a>(request: &Request, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
-    let mut grants = match &request.devices {
+    granted(&request.devices, &request.asked, inventory)
+}
+
+/// The same for whoever asks without being a container; `asked` are the words that did.
+pub(crate) fn granted<'a>(
+    devices: &DeviceRequest,
+    asked: &str,
+    inventory: &'a Inventory,
+) -> Result<Vec<Grant<'a>>, PlanError> {
+    let mut grants = match devices {
         DeviceRequest::None => return Ok(Vec::new()),
         _ if inventory.gpus.is_empty() => {
-            return Err(PlanError::NoGpus { asked: request.asked.clone(), remarks: remarks(inventory) });
+            return Err(PlanError::NoGpus { asked: asked.to_owned(), remarks: remarks(inventory) });
         }
-        DeviceRequest::All => all(request, inventory)?,
+        DeviceRequest::All => all(asked, inventory)?,
         DeviceRequest::Ids(names) => names.iter().map(|name| named(name, inventory)).collect::<Result<_, _>>()?,
     };
     grants.sort_by_key(Grant::place);
@@ -37,26 +46,26 @@ impl Grant<'_> {
 }
 
 /// Every GPU that is not partitioned, and every MIG device of those that are.
-fn all<'a>(request: &Request, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
+fn all<'a>(asked: &str, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
     let mut grants = Vec::new();
     for gpu in &inventory.gpus {
-        let grant = |mig| Grant { gpu, mig, asked: request.asked.clone() };
+        let grant = |mig| Grant { gpu, mig, asked: asked.to_owned() };
         match mig_mode(gpu, inventory) {
             Some(true) => grants.extend(gpu.mig.iter().map(|mig| grant(Some(mig)))),
             Some(false) => grants.push(grant(None)),
             None => {
-                return Err(unknown(format!("whether GPU {} is in MIG mode", gpu.index), &request.asked, inventory));
+                return Err(unknown(format!("whether GPU {} is in MIG mode", gpu.index), asked, inventory));
             }
         }
     }
     if grants.is_empty() {
-        return Err(PlanError::NothingToGrant { asked: request.asked.clone() });
+        return Err(PlanError::NothingToGrant { asked: asked.to_owned() });
     }
     Ok(grants)
 }
 
 /// Whether a GPU is partitioned. One with MIG devices is; of one that could have some only NVML knows.
-pub(super) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
+pub(crate) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
     if !gpu.mig.is_empty() || !gpu.mig_capable {
         return Some(!gpu.mig.is_empty());
     }
@@ -64,7 +73,7 @@ pub(super) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
 }
 
 /// What NVML knows about a GPU.
-pub(super) fn facts<'a>(gpu: &Gpu, inventory: &'a Inventory) -> Option<&'a GpuFacts> {
+pub(crate) fn facts<'a>(gpu: &Gpu, inventory: &'a Inventory) -> Option<&'a GpuFacts> {
     inventory.nvml.as_ref()?.gpus.iter().find(|facts| facts.uuid.eq_ignore_ascii_case(&gpu.uuid))
 }
 
@@ -146,7 +155,7 @@ fn slots(inventory: &Inventory) -> impl Iterator<Item = Slot<'_>> {
 }
 
 /// A MIG device's profile has graphics; `None` when NVML has not said.
-pub(super) fn has_graphics(gpu: &Gpu, mig: &MigDevice, inventory: &Inventory) -> Option<bool> {
+pub(crate) fn has_graphics(gpu: &Gpu, mig: &MigDevice, inventory: &Inventory) -> Option<bool> {
     let known = facts(gpu, inventory)?.mig.iter();
     let same = |id: (u32, u32)| id == (mig.gpu_instance, mig.compute_instance);
     known.filter(|known| same((known.gpu_instance, known.compute_instance))).map(|known| known.graphics).next()

@@ -21,18 +21,27 @@ pub(super) struct Found {
 pub(super) fn find(view: &ContainerView, config: &Config, warnings: &mut Vec<String>) -> Option<Found> {
     let annotated = annotations(view, config);
     if annotated.iter().any(|name| is_ours(name, config)) {
-        return Some(Found::names(annotated));
+        return Some(Found::annotated(annotated));
     }
     let found = from_mounts(view, config, warnings).or_else(|| from_environment(view, config, warnings));
     match found {
         None if annotated.is_empty() => None,
-        None => Some(Found::names(annotated)),
+        None => Some(Found::annotated(annotated)),
         Some(found) if annotated.is_empty() => Some(found),
         Some(found) => Some(found.joined_to(annotated, config, warnings)),
     }
 }
 
 impl Found {
+    /// CDI specs are to resolve the names, as [`crate::mode::resolve`] will find.
+    pub(super) fn is_for_specs(&self, config: &Config) -> bool {
+        match config.runtime.mode.as_str() {
+            "cdi" => !self.automatic,
+            "auto" | "jit-cdi" => self.devices.are_cdi_names(),
+            _ => false,
+        }
+    }
+
     /// A list in which only `all` and `none`, the first of them, are more than names.
     fn names(names: Vec<DeviceName>) -> Found {
         let devices = match names.iter().map(|name| bare(&name.text)).find(|text| ["all", "none"].contains(text)) {
@@ -48,9 +57,18 @@ impl Found {
         }
     }
 
+    /// Annotations: words count only where this machine is meant. For CDI specs `all` is a device like any other, and must
+    /// not swallow what else is asked for.
+    fn annotated(names: Vec<DeviceName>) -> Found {
+        match names.iter().all(|name| is_automatic(&name.text)) {
+            true => Found::names(names),
+            false => Found { asked: asked(&names), devices: DeviceRequest::Ids(names), automatic: false },
+        }
+    }
+
     /// Adds other vendors' devices, where the result is for CDI specs to resolve.
     fn joined_to(self, foreign: Vec<DeviceName>, config: &Config, warnings: &mut Vec<String>) -> Found {
-        let explicit = config.runtime.mode == "cdi";
+        let explicit = config.runtime.mode == "cdi" && !self.automatic;
         let kind = &config.runtime.cdi_default_kind;
         let ours = match self.devices {
             DeviceRequest::Ids(names) if explicit || names.iter().all(|name| matches!(name.id, DeviceId::Cdi(_))) => {

@@ -180,6 +180,9 @@ fn annotations() {
         ("cdi", "vendor.com/net=eth0", ENV, "vendor.com/net=eth0|1"),
         ("cdi", "vendor.com/net=eth0", &["NVIDIA_VISIBLE_DEVICES=all"], "vendor.com/net=eth0|nvidia.com/gpu=all"),
         ("cdi", "0", ENV, "0"),
+        ("cdi", "all, vendor.com/net=eth0", ENV, "all|vendor.com/net=eth0"),
+        ("cdi", "runtime.nvidia.com/gpu=all", ENV, "all"),
+        ("cdi", "vendor.com/net=eth0", &["NVIDIA_VISIBLE_DEVICES=runtime.nvidia.com/gpu=all"], "all"),
         ("legacy", "nvidia.com/gpu=0", ENV, "1"),
         ("jit-cdi", "nvidia.com/gpu=0", &[], "-"),
     ] {
@@ -193,9 +196,32 @@ fn cdi_names() {
         ("0,vendor.com/x=y", "nvidia.com/gpu=0 vendor.com/x=y"),
         ("all", "nvidia.com/gpu=all"),
         ("none", "nvidia.com/gpu=none"),
+        ("nvidia.com/gpu=0,0", "nvidia.com/gpu=0"),
+        ("foo/bar", "nvidia.com/gpu=foo/bar"),
     ] {
         let request = request(&[&format!("NVIDIA_VISIBLE_DEVICES={value}")]).expect(value);
         assert_eq!(request.cdi_names("nvidia.com/gpu").join(" "), want);
+    }
+}
+
+#[test]
+fn what_a_spec_says_is_not_judged() {
+    let odd = ["NVIDIA_DRIVER_CAPABILITIES=fabric", "CUDA_VERSION=x", "NVIDIA_REQUIRE_ODD=?"];
+    for (mode, devices, judged) in [
+        ("cdi", "0", false),
+        ("auto", "vendor.com/net=eth0", false),
+        ("jit-cdi", "nvidia.com/gpu=0", false),
+        ("cdi", "runtime.nvidia.com/gpu=0", true),
+        ("auto", "0", true),
+        ("legacy", "nvidia.com/gpu=0", true),
+    ] {
+        let mut env = entries(&odd);
+        env.push(format!("NVIDIA_VISIBLE_DEVICES={devices}"));
+        let config = config(&format!("nvidia-container-runtime.mode = {mode:?}"));
+        let reading = Request::read(&ContainerView { env: &env, ..ContainerView::default() }, &config);
+        assert_eq!(reading.is_err(), judged, "{mode} {devices}");
+        let asked = reading.ok().and_then(|reading| reading.request);
+        assert!(asked.is_none_or(|request| request.requirements.is_empty() && request.capabilities.is_empty()));
     }
 }
 
@@ -306,10 +332,10 @@ fn requirements() {
 }
 
 #[test]
-fn capabilities_are_judged_in_every_mode() {
+fn capabilities_are_judged_where_they_decide() {
     let env = entries(&["NVIDIA_VISIBLE_DEVICES=0", "NVIDIA_DRIVER_CAPABILITIES=compute, fabric"]);
     let view = ContainerView { env: &env, ..ContainerView::default() };
-    for mode in ["auto", "jit-cdi", "legacy", "cdi"] {
+    for mode in ["auto", "jit-cdi", "legacy"] {
         let config = config(&format!("nvidia-container-runtime.mode = {mode:?}"));
         assert!(matches!(Request::read(&view, &config), Err(RequestError::Capabilities(_))));
     }

@@ -1,0 +1,152 @@
+//! Reading spec files, JSON and YAML alike, as the original does (crates.md 1.5): scalars by YAML 1.1, numbers where a text is
+//! wanted become texts, names of members in any case, and anything unknown is an error.
+//!
+//! A file may be anybody's, so size, depth, and what anchors multiply are bounded.
+
+mod shape;
+mod yaml;
+
+use crate::spec::Spec;
+use crate::tree::Node;
+use crate::validate::InvalidSpec;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// No spec is larger than this, in bytes: that of a machine with eight GPUs has 48 thousand.
+pub const SPEC_LIMIT: usize = 4 << 20;
+
+/// Why a file is no spec.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system does not give it.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// A folder, FIFO, socket or device.
+    #[error("is not a regular file")]
+    NotRegular,
+    /// Larger than [`SPEC_LIMIT`].
+    #[error("has more than {SPEC_LIMIT} bytes")]
+    TooLarge,
+    /// Neither JSON nor YAML.
+    #[error("is not UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// Offset of the first wrong byte.
+        at: usize,
+    },
+    /// The parser's words, which have line and column.
+    #[error("is neither JSON nor YAML: {0}")]
+    Syntax(String),
+    /// A member twice in one map.
+    #[error("has {name:?} twice in the map that ends at line {line}")]
+    DuplicateKey {
+        /// The member.
+        name: String,
+        /// Line, counted from 1.
+        line: usize,
+    },
+    /// Maps and lists in each other, without end.
+    #[error("is nested deeper than {0} levels")]
+    TooDeep(usize),
+    /// Anchors that multiply each other.
+    #[error("grows beyond {0} values when its aliases are put in")]
+    TooMany(usize),
+    /// An alias of nothing, or of what contains it.
+    #[error("has an alias at line {line} whose anchor is not complete there")]
+    BadAlias {
+        /// Line, counted from 1.
+        line: usize,
+    },
+    /// A tag that says something else than the value, or that nobody knows.
+    #[error("has the tag {tag:?} at line {line}, which its value does not fit")]
+    BadTag {
+        /// The tag.
+        tag: String,
+        /// Line, counted from 1.
+        line: usize,
+    },
+    /// There is nothing in it.
+    #[error("is empty")]
+    Empty,
+    /// A member that CDI does not have. A newer version of it may.
+    #[error("has the unknown field {name:?} in {at}")]
+    UnknownField {
+        /// The member.
+        name: String,
+        /// Where it stands.
+        at: String,
+    },
+    /// A member that is another one's field, spelled in another case.
+    #[error("has the field {field:?} more than once in {at}, in different case")]
+    SameField {
+        /// The field.
+        field: &'static str,
+        /// Where it stands.
+        at: String,
+    },
+    /// A value of another type.
+    #[error("has {found} as {at}, where {expected} belongs")]
+    WrongType {
+        /// Where it stands.
+        at: String,
+        /// What belongs there.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+    /// What the structures refuse although it has the form of a spec; the table of fields and they would then disagree.
+    #[error("does not have the form of a spec: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It breaks a rule of CDI.
+    #[error("is an invalid CDI Spec: {0}")]
+    Invalid(#[from] InvalidSpec),
+}
+
+impl Spec {
+    /// Reads the text of a spec, without judging it: [`Spec::validate`] does.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn parse(bytes: &[u8]) -> Result<Spec, ReadError> {
+        if bytes.len() > SPEC_LIMIT {
+            return Err(ReadError::TooLarge);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { at: error.valid_up_to() })?;
+        let value = shape::spec(parse_tree(text)?)?;
+        Ok(serde_json::from_value(value)?)
+    }
+
+    /// Reads a file and checks that it is a valid spec. A link is followed: spec folders belong to the administrator.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_file(path: &Path) -> Result<Spec, ReadError> {
+        let spec = Spec::parse(&read_regular(path)?)?;
+        spec.validate()?;
+        Ok(spec)
+    }
+}
+
+/// A FIFO would make an opener wait for ever, so that it is looked at first; who can swap it in between owns the folder.
+fn read_regular(path: &Path) -> Result<Vec<u8>, ReadError> {
+    if !path.metadata()?.is_file() {
+        return Err(ReadError::NotRegular);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SPEC_LIMIT as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// JSON is nearly always YAML too, but reading it as JSON is several times faster. What fails is left to the YAML parser,
+/// which may accept it (a comment, a last comma) and whose errors name lines in any case.
+fn parse_tree(text: &str) -> Result<Node, ReadError> {
+    if text.trim_start().starts_with('{')
+        && let Ok(node) = serde_json::from_str(text)
+    {
+        return Ok(node);
+    }
+    yaml::parse(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! `nvidia-ctk`: CDI specifications, and the hooks that they name.
+//!
+//! Commands and flags stand in one table, from which parser and help follow. Names, environment variables, texts that
+//! tools match on and exit statuses are the original's (reference: cdi-and-ctk.md sections 0 and 1).
+
+mod console;
+mod flags;
+mod generate;
+mod help;
+mod list;
+mod output;
+mod transform;
+
+use crate::{
+    cdi_hook,
+    codes::Code,
+    fault::{Fault, Result},
+    programs::Call,
+    runtime::logger::print_error,
+    version,
+};
+use flags::{Flag, ParseError, Values};
+use std::process::ExitCode;
+
+/// A word of the command line: a group of further words, or something to do.
+struct Command {
+    name: &'static str,
+    about: &'static str,
+    does: Does,
+}
+
+enum Does {
+    /// Holds further words.
+    Group(&'static [Command]),
+    /// Runs, with these flags.
+    Run(&'static [Flag], fn(&Values) -> Result<()>),
+    /// Its place is kept; any flags are taken and nothing is done.
+    Later,
+    /// Is another program, which reads what follows by itself.
+    Hook,
+}
+
+const GLOBAL: &[Flag] = &[
+    Flag::switch("debug", "NVIDIA_CTK_DEBUG", "say more").or("d"),
+    Flag::switch("quiet", "NVIDIA_CTK_QUIET", "say only what failed; wins over --debug"),
+    Flag::text("config", "NVIDIA_CTK_CONFIG", "config.toml that names the driver root, if another than the usual one"),
+];
+
+const COMMANDS: &[Command] = &[
+    Command { name: "hook", about: "what specifications name; the same as nvidia-cdi-hook", does: Does::Hook },
+    Command {
+        name: "runtime",
+        about: "set up container engines",
+        does: Does::Group(&[Command {
+            name: "configure",
+            about: "add the nvidia runtime to an engine",
+            does: Does::Later,
+        }]),
+    },
+    Command { name: "info", about: "nothing yet, as in the original", does: Does::Group(&[]) },
+    Command {
+        name: "cdi",
+        about: "make, list and change CDI specifications",
+        does: Does::Group(&[
+            Command {
+                name: "generate",
+                about: "write a specification of this machine's devices",
+                does: Does::Run(generate::FLAGS, generate::run),
+            },
+            Command {
+                name: "list",
+                about: "list the devices that specifications describe",
+                does: Does::Run(list::FLAGS, list::run),
+            },
+            Command {
+                name: "transform",
+                about: "change specifications",
+                does: Does::Group(&[Command {
+                    name: "root",
+                    about: "replace the root of a specification's paths",
+                    does: Does::Run(transform::FLAGS, transform::run),
+                }]),
+            },
+        ]),
+    },
+    Command {
+        name: "system",
+        about: "prepare this machine",
+        does: Does::Group(&[
+            Command { name: "create-dev-char-symlinks", about: "make links under /dev/char", does: Does::Later },
+            Command { name: "create-device-nodes", about: "make the control device nodes", does: Does::Later },
+        ]),
+    },
+    Command { name: "config", about: "show or change config.toml", does: Does::Later },
+];
+
+/// What came of a command line.
+enum Outcome {
+    /// With this status.
+    Done(ExitCode),
+    /// Printed to standard output.
+    Show(String),
+    /// No such word: told in the original's words, with a status of its own.
+    NoTopic(String),
+    /// As [`Outcome::Show`], and the flags were wrong.
+    Usage(String, Fault),
+}
+
+/// Runs the command.
+pub fn main(mut call: Call) -> ExitCode {
+    if call.args.first().is_some_and(|word| word == "hook") {
+        call.args.remove(0);
+        return cdi_hook::main(call);
+    }
+    let words = call.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    match run(words) {
+        Ok(Outcome::Done(status)) => status,
+        Ok(Outcome::Show(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::NoTopic(word)) => {
+            eprintln!("No help topic for '{word}'");
+            ExitCode::from(3)
+        }
+        Ok(Outcome::Usage(help, fault)) => {
+            print!("{help}");
+            fail(&fault)
+        }
+        Err(fault) => fail(&fault),
+    }
+}
+
+fn fail(fault: &Fault) -> ExitCode {
+    print_error(&fault.to_string());
+    ExitCode::FAILURE
+}
+
+/// Follows the words down the table.
+fn run(words: Vec<String>) -> Result<Outcome> {
+    let mut values = Values::new(words);
+    let mut path = vec!["nvidia-ctk"];
+    let mut group = COMMANDS;
+    loop {
+        if let Some(outcome) = take(&mut values, &path, group) {
+            return Ok(outcome);
+        }
+        let Some(word) = values.next_word() else { return Ok(Outcome::Show(help::group(&path, group, GLOBAL))) };
+        if word == "help" || word == "h" {
+            return Ok(topic(path, group, &mut values));
+        }
+        let Some(command) = group.iter().find(|command| command.name == word) else {
+            return Ok(Outcome::NoTopic(word));
+        };
+        path.push(command.name);
+        match command.does {
+            Does::Group(inner) => group = inner,
+            Does::Run(flags, run) => return leaf(values, flags, &path, command, run),
+            Does::Later => return Err(later(&path)),
+            // Only behind global flags; without any, `main` has handed it on.
+            Does::Hook => return Ok(hook(values)),
+        }
+    }
+}
+
+/// Reads global flags up to the next word; says what to do if they ask for help or are wrong.
+fn take(values: &mut Values, path: &[&str], group: &[Command]) -> Option<Outcome> {
+    let help = || help::group(path, group, GLOBAL);
+    match values.take(&[], GLOBAL, environment) {
+        Ok(()) => None,
+        Err(ParseError::Help) => Some(Outcome::Show(help())),
+        Err(ParseError::Version) if path.len() == 1 => {
+            Some(Outcome::Show(version::lines("NVIDIA Container Toolkit CLI")))
+        }
+        Err(error) => Some(Outcome::Usage(help(), usage(path, &error))),
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn leaf(
+    mut values: Values,
+    flags: &'static [Flag],
+    path: &[&str],
+    command: &Command,
+    run: fn(&Values) -> Result<()>,
+) -> Result<Outcome> {
+    let help = || help::command(path, command.about, flags, GLOBAL);
+    loop {
+        match values.take(flags, GLOBAL, environment) {
+            Ok(()) => {}
+            Err(ParseError::Help) => return Ok(Outcome::Show(help())),
+            Err(error) => return Ok(Outcome::Usage(help(), usage(path, &error))),
+        }
+        // The original ignores such words without a sound; a forgotten dash should not go unnoticed.
+        let Some(word) = values.next_word() else { break };
+        values.ignored.push(word);
+    }
+    console::start(&values);
+    for word in &values.ignored {
+        log::warn!("{}: ignoring {word:?}, which is no flag", path.join(" "));
+    }
+    run(&values)?;
+    Ok(Outcome::Done(ExitCode::SUCCESS))
+}
+
+/// `help WORD…`.
+fn topic(mut path: Vec<&'static str>, mut group: &'static [Command], values: &mut Values) -> Outcome {
+    while let Some(word) = values.next_word() {
+        let Some(command) = group.iter().find(|command| command.name == word) else { return Outcome::NoTopic(word) };
+        path.push(command.name);
+        match command.does {
+            Does::Group(inner) => group = inner,
+            Does::Run(flags, _) => return Outcome::Show(help::command(&path, command.about, flags, GLOBAL)),
+            Does::Later | Does::Hook => return Outcome::Show(help::command(&path, command.about, &[], GLOBAL)),
+        }
+    }
+    Outcome::Show(help::group(&path, group, GLOBAL))
+}
+
+/// Hooks know nothing of `--config`; the other global flags are theirs too.
+fn hook(values: Values) -> Outcome {
+    let mut args: Vec<std::ffi::OsString> = Vec::new();
+    for name in ["debug", "quiet"] {
+        if values.is_set(name) {
+            args.push(format!("--{name}").into());
+        }
+    }
+    args.extend(values.rest().map(Into::into));
+    Outcome::Done(cdi_hook::main(Call { name: "nvidia-ctk", args }))
+}
+
+fn later(path: &[&str]) -> Fault {
+    Fault::new(Code::NotYet, format!("{} is not in this version yet", path.join(" ")))
+        .next("`nvidia-ctk --help` lists what there is")
+}
+
+fn usage(path: &[&str], error: &ParseError) -> Fault {
+    Fault::new(Code::Usage, error.to_string()).next(format!("`{} --help` lists the flags", path.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a line comes to, in short.
+    fn line(line: &str) -> String {
+        match run(line.split_whitespace().map(str::to_owned).collect()) {
+            Ok(Outcome::Done(_)) => "done".to_owned(),
+            Ok(Outcome::Show(text)) => text.lines().next().unwrap_or_default().to_owned(),
+            Ok(Outcome::NoTopic(word)) => format!("no topic {word}"),
+            Ok(Outcome::Usage(_, fault)) | Err(fault) => fault.to_string(),
+        }
+    }
+
+    #[test]
+    fn words_lead_down_the_table() {
+        for (words, want) in [
+            ("", "Usage: nvidia-ctk [FLAG…] COMMAND"),
+            ("--debug", "Usage: nvidia-ctk [FLAG…] COMMAND"),
+            ("info", "Usage: nvidia-ctk info [FLAG…] COMMAND"),
+            ("cdi", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
+            ("help cdi", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
+            ("cdi -h", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
+            ("cdi transform root --help", "Usage: nvidia-ctk cdi transform root [FLAG…]"),
+            ("help cdi list", "Usage: nvidia-ctk cdi list [FLAG…]"),
+            ("bogus", "no topic bogus"),
+            ("help bogus", "no topic bogus"),
+            ("--quiet cdi bogus", "no topic bogus"),
+        ] {
+            assert_eq!(line(words), want, "{words}");
+        }
+        assert!(line("-v").starts_with("NVIDIA Container Toolkit CLI version "));
+    }
+
+    #[test]
+    fn wrong_lines_are_one_line_with_a_code() {
+        for (words, want) in [
+            ("--bogus", "flag provided but not defined: -bogus. `nvidia-ctk --help` lists the flags [CORTEN-E080]"),
+            (
+                "cdi list --spec-dir",
+                "flag needs an argument: --spec-dir. `nvidia-ctk cdi list --help` lists the flags [CORTEN-E080]",
+            ),
+            (
+                "cdi generate -version",
+                "flag provided but not defined: -version. `nvidia-ctk cdi generate --help` lists the flags [CORTEN-E080]",
+            ),
+            (
+                "runtime configure --runtime=docker",
+                "nvidia-ctk runtime configure is not in this version yet. `nvidia-ctk --help` lists what there is [CORTEN-E021]",
+            ),
+            (
+                "cdi generate --mode=wsl",
+                "failed to generate CDI spec: mode wsl is not in this version yet. Use mode \"auto\" or \"jit-cdi\", or watch the changelog for the version that brings it [CORTEN-E021]",
+            ),
+            ("cdi generate --format=xml --mode=x", "invalid output format: xml. Give yaml or json [CORTEN-E080]"),
+            ("cdi generate --enable-hook=all", "enabling all hooks is not supported. Name the hooks [CORTEN-E080]"),
+            (
+                "cdi list --spec-dir=",
+                "at least one CDI specification directory must be specified. Give --spec-dir, or leave it out for /etc/cdi and /var/run/cdi [CORTEN-E080]",
+            ),
+            (
+                "cdi transform root --relative-to=x",
+                "invalid value for --relative-to: \"x\". Give host or container [CORTEN-E080]",
+            ),
+        ] {
+            assert_eq!(line(words), want, "{words}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_flag() {
+        let Ok(Outcome::Show(text)) = run(["cdi", "generate", "--help"].map(str::to_owned).to_vec()) else { panic!() };
+        for flag in generate::FLAGS.iter().chain(GLOBAL) {
+            assert!(flag.all_names().all(|name| text.contains(&format!("-{name}"))), "{}", flag.name());
+            assert!(text.contains(flag.variable), "{}", flag.variable);
+        }
+    }
+
+    #[test]
+    fn names_of_flags_are_unique() {
+        for flags in [generate::FLAGS, list::FLAGS, transform::FLAGS] {
+            let names: Vec<_> = flags.iter().chain(GLOBAL).flat_map(Flag::all_names).collect();
+            let different: std::collections::BTreeSet<_> = names.iter().collect();
+            assert_eq!(names.len(), different.len(), "{names:?}");
+        }
+    }
+}

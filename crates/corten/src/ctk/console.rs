@@ -1,0 +1,33 @@
+//! The log of `nvidia-ctk`: on stderr, so that standard output carries only data.
+
+use super::flags::Values;
+use crate::runtime::logger;
+use log::{LevelFilter, Log, Metadata, Record};
+
+struct Console;
+
+/// Starts logging, as much as the global flags ask for.
+pub fn start(values: &Values) {
+    let level = match (values.is_set("quiet"), values.is_set("debug")) {
+        (true, _) => LevelFilter::Error,
+        (false, true) => LevelFilter::Debug,
+        (false, false) => LevelFilter::Info,
+    };
+    // Refused only when it is started already.
+    let _ = log::set_logger(&Console);
+    log::set_max_level(level);
+}
+
+impl Log for Console {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            logger::print(record.level(), &record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}

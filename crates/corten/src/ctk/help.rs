@@ -1,0 +1,53 @@
+//! Help, from the tables of commands and flags.
+
+use super::{
+    Command,
+    flags::{Flag, Takes},
+};
+use std::fmt::Write as _;
+
+/// For a word that holds others.
+pub fn group(path: &[&str], commands: &[Command], global: &[Flag]) -> String {
+    let mut text = format!("Usage: {} [FLAG…] COMMAND\n", path.join(" "));
+    if !commands.is_empty() {
+        text += "\nCommands:\n";
+    }
+    for command in commands {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:26}{}", command.name, command.about);
+    }
+    text + &flags("\nGlobal flags:\n", global)
+}
+
+/// For a word that does something.
+pub fn command(path: &[&str], about: &str, own: &[Flag], global: &[Flag]) -> String {
+    let mut text = format!("Usage: {} [FLAG…]\n\nThis will {about}.\n", path.join(" "));
+    if !own.is_empty() {
+        text += &flags("\nFlags:\n", own);
+    }
+    text + &flags("\nGlobal flags:\n", global)
+}
+
+fn flags(title: &str, flags: &[Flag]) -> String {
+    let mut text = title.to_owned();
+    for flag in flags {
+        let names: Vec<_> = flag.all_names().map(|name| dashed(name) + value(flag.takes)).collect();
+        let _ = writeln!(text, "  {}", names.join(", "));
+        let default = if flag.default.is_empty() { String::new() } else { format!("; by default {}", flag.default) };
+        let variable = if flag.variable.is_empty() { String::new() } else { format!(" [${}]", flag.variable) };
+        let _ = writeln!(text, "        {}{default}{variable}", flag.about);
+    }
+    text
+}
+
+fn dashed(name: &str) -> String {
+    if name.len() == 1 { format!("-{name}") } else { format!("--{name}") }
+}
+
+fn value(takes: Takes) -> &'static str {
+    match takes {
+        Takes::Nothing => "",
+        Takes::Text => " TEXT",
+        Takes::List => " TEXT[,TEXT…]",
+    }
+}

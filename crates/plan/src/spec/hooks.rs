@@ -1,0 +1,99 @@
+//! The hooks of a specification: the original's names and arguments, which every consumer of specifications knows.
+
+use super::SpecOptions;
+use cdi::{ContainerEdits, Hook};
+
+/// A hook that specifications can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum HookName {
+    CreateSymlinks,
+    EnableCudaCompat,
+    UpdateLdcache,
+    DisableDeviceNodeModification,
+    UpdateApplicationProfile,
+    Chmod,
+}
+
+impl HookName {
+    /// All of them.
+    pub const ALL: [HookName; 6] = [
+        HookName::CreateSymlinks,
+        HookName::EnableCudaCompat,
+        HookName::UpdateLdcache,
+        HookName::DisableDeviceNodeModification,
+        HookName::UpdateApplicationProfile,
+        HookName::Chmod,
+    ];
+
+    /// The word on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HookName::CreateSymlinks => "create-symlinks",
+            HookName::EnableCudaCompat => "enable-cuda-compat",
+            HookName::UpdateLdcache => "update-ldcache",
+            HookName::DisableDeviceNodeModification => "disable-device-node-modification",
+            HookName::UpdateApplicationProfile => "update-application-profile",
+            HookName::Chmod => "chmod",
+        }
+    }
+
+    /// The hook says nothing without arguments.
+    const fn needs_arguments(self) -> bool {
+        matches!(self, HookName::CreateSymlinks | HookName::UpdateLdcache | HookName::Chmod)
+    }
+}
+
+/// Which hooks are wanted. Enabled ones are, whatever is disabled; of the others all are but `chmod`, if not disabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookSwitches {
+    /// By name.
+    pub enabled: Vec<HookName>,
+    /// By name.
+    pub disabled: Vec<HookName>,
+    /// `all` is among the disabled.
+    pub all_disabled: bool,
+}
+
+impl HookSwitches {
+    fn want(&self, hook: HookName) -> bool {
+        let off = self.all_disabled || self.disabled.contains(&hook) || hook == HookName::Chmod;
+        self.enabled.contains(&hook) || !off
+    }
+}
+
+/// Makes hooks.
+pub(super) struct Hooks<'a> {
+    pub(super) options: &'a SpecOptions,
+}
+
+impl Hooks<'_> {
+    /// Adds the hook, if it is wanted and has something to do. `before` are arguments that alone give it nothing to do.
+    pub(super) fn add(&self, edits: &mut ContainerEdits, hook: HookName, before: Vec<String>, args: Vec<String>) {
+        if self.options.hooks.want(hook) && !(hook.needs_arguments() && args.is_empty()) {
+            edits.hooks.push(self.hook(hook, before.into_iter().chain(args)));
+        }
+    }
+
+    fn hook(&self, hook: HookName, args: impl Iterator<Item = String>) -> Hook {
+        let program = &self.options.hook_program;
+        let mut words = vec![program.file_name().to_owned()];
+        if program.file_name() == "nvidia-ctk" {
+            words.push("hook".to_owned());
+        }
+        words.push(hook.name().to_owned());
+        words.extend(args);
+        Hook {
+            hook_name: "createContainer".to_owned(),
+            path: program.to_string(),
+            args: words,
+            env: vec!["NVIDIA_CTK_DEBUG=false".to_owned()],
+            timeout: None,
+        }
+    }
+}
+
+/// `FLAG VALUE` for each value.
+pub(super) fn each(flag: &str, values: impl IntoIterator<Item = String>) -> Vec<String> {
+    values.into_iter().flat_map(|value| [flag.to_owned(), value]).collect()
+}
