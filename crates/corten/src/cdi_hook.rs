@@ -14,6 +14,7 @@ use crate::{
     runtime::logger::{print_error, print_warning},
     version,
 };
+pub use arguments::is_to_come;
 use arguments::{Arguments, Verbosity, What};
 use std::process::ExitCode;
 
