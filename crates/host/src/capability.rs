@@ -64,6 +64,8 @@ impl Capabilities {
     pub const NONE: Capabilities = Capabilities(0);
     /// The seven capabilities.
     pub const ALL: Capabilities = Capabilities(0x7f);
+    /// All but 32-bit libraries.
+    pub const NATIVE: Capabilities = Capabilities(Capabilities::ALL.0 & !(1 << Capability::Compat32 as u8));
     /// What comes without being asked for (firmware, for one): meets every set, also the empty one.
     pub const ALWAYS: Capabilities = Capabilities(0xff);
 
@@ -133,6 +135,7 @@ mod tests {
         }
         assert_eq!(Capability::from_name("COMPUTE"), None);
         assert_eq!(Capabilities::ALL.to_string(), "compat32,compute,display,graphics,ngx,utility,video");
+        assert_eq!(Capabilities::NATIVE.to_string(), "compute,display,graphics,ngx,utility,video");
     }
 
     #[test]

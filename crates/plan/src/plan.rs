@@ -131,16 +131,8 @@ struct Plan<'a> {
 
 /// The capabilities in force: the container's, or all but the 32-bit ones where they are to be ignored.
 fn wanted(request: &Request, config: &Config) -> Capabilities {
-    const NATIVE: Capabilities = Capabilities::of(&[
-        Capability::Compute,
-        Capability::Display,
-        Capability::Graphics,
-        Capability::Ngx,
-        Capability::Utility,
-        Capability::Video,
-    ]);
     if config.runtime.jit_ignore_driver_capabilities {
-        request.capabilities.union(NATIVE)
+        request.capabilities.union(Capabilities::NATIVE)
     } else {
         request.capabilities
     }

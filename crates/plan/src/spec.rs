@@ -14,7 +14,7 @@ use crate::plan::{PlanError, remarks, select};
 use crate::request::{DeviceId, DeviceName, DeviceRequest};
 use cdi::{ContainerEdits, Device, Spec};
 use hooks::Hooks;
-use host::{Capabilities, Capability, Driver, Inventory, Wanted};
+use host::{Capabilities, Driver, Inventory, Wanted};
 use oci::HostPath;
 
 /// What a specification describes.
@@ -110,17 +110,9 @@ impl SpecMode {
 
     /// What of the machine has to be looked at.
     pub fn wanted(self, explicit_libraries: bool) -> Wanted {
-        const NATIVE: Capabilities = Capabilities::of(&[
-            Capability::Compute,
-            Capability::Display,
-            Capability::Graphics,
-            Capability::Ngx,
-            Capability::Utility,
-            Capability::Video,
-        ]);
         let driver = matches!(self, SpecMode::Nvml | SpecMode::Management);
         Wanted {
-            capabilities: NATIVE,
+            capabilities: Capabilities::NATIVE,
             driver,
             gpus: driver,
             drm: self == SpecMode::Nvml,
