@@ -6,6 +6,7 @@
 mod shape;
 mod yaml;
 
+use crate::origin::Origin;
 use crate::spec::Spec;
 use crate::tree::Node;
 use crate::validate::InvalidSpec;
@@ -97,6 +98,9 @@ pub enum ReadError {
     /// What the structures refuse although it has the form of a spec; the table of fields and they would then disagree.
     #[error("does not have the form of a spec: {0}")]
     Form(#[from] serde_json::Error),
+    /// It was right once.
+    #[error("is out of date, and cannot be made again: {0}")]
+    Stale(String),
     /// It breaks a rule of CDI.
     #[error("is an invalid CDI Spec: {0}")]
     Invalid(#[from] InvalidSpec),
@@ -108,12 +112,22 @@ impl Spec {
     /// # Errors
     /// [`ReadError`].
     pub fn parse(bytes: &[u8]) -> Result<Spec, ReadError> {
+        Self::parse_with_origin(bytes).map(|(spec, _)| spec)
+    }
+
+    /// As [`Spec::parse`], with what the text says of the spec's origin. The caller is to ask [`Origin::is_of`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn parse_with_origin(bytes: &[u8]) -> Result<(Spec, Option<Origin>), ReadError> {
         if bytes.len() > SPEC_LIMIT {
             return Err(ReadError::TooLarge);
         }
         let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { at: error.valid_up_to() })?;
         let value = shape::spec(parse_tree(text)?)?;
-        Ok(serde_json::from_value(value)?)
+        let mut spec: Spec = serde_json::from_value(value)?;
+        let annotated = Origin::take_from(&mut spec);
+        Ok((spec, Origin::of_text(text).or(annotated)))
     }
 
     /// Reads a file and checks that it is a valid spec. A link is followed: spec folders belong to the administrator.
@@ -121,9 +135,17 @@ impl Spec {
     /// # Errors
     /// [`ReadError`].
     pub fn read_file(path: &Path) -> Result<Spec, ReadError> {
-        let spec = Spec::parse(&read_regular(path)?)?;
+        Self::read_file_with_origin(path).map(|(spec, _)| spec)
+    }
+
+    /// As [`Spec::read_file`], with the origin as [`Spec::parse_with_origin`] gives it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_file_with_origin(path: &Path) -> Result<(Spec, Option<Origin>), ReadError> {
+        let (spec, origin) = Spec::parse_with_origin(&read_regular(path)?)?;
         spec.validate()?;
-        Ok(spec)
+        Ok((spec, origin))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::edits::ContainerEdits;
 use crate::names::QualifiedName;
+use crate::origin::Origin;
 use crate::read::ReadError;
 use crate::spec::Spec;
 use crate::write::Format;
@@ -28,6 +29,8 @@ struct Loaded {
     /// Index of its folder.
     folder: usize,
     spec: Spec,
+    /// What the file says of itself.
+    origin: Option<Origin>,
 }
 
 /// A device: which spec, and which of its devices.
@@ -35,6 +38,26 @@ struct Loaded {
 struct Place {
     spec: usize,
     device: usize,
+}
+
+/// Edits that were asked for, and the file that they come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The spec's file.
+    pub file: &'a Path,
+    /// What a device does, or what the spec does for all its devices.
+    pub edits: &'a ContainerEdits,
+}
+
+/// What became of a spec in [`Registry::review`].
+#[derive(Debug)]
+pub enum Review {
+    /// It still holds.
+    Stays,
+    /// This is what it would say if it were made now.
+    Replaced(Box<Spec>),
+    /// It does not hold any more, and there is no other; the text says why.
+    Unusable(String),
 }
 
 /// A file or folder that could not be used.
@@ -87,8 +110,8 @@ impl Registry {
             Vec::new()
         });
         for path in files {
-            match Spec::read_file(&path) {
-                Ok(spec) => self.add(path, index, spec),
+            match Spec::read_file_with_origin(&path) {
+                Ok((spec, origin)) => self.add(Loaded { path, folder: index, spec, origin }),
                 Err(reason) => self.fail(path, reason),
             }
         }
@@ -102,12 +125,31 @@ impl Registry {
         }
     }
 
-    fn add(&mut self, path: PathBuf, folder: usize, spec: Spec) {
+    fn add(&mut self, loaded: Loaded) {
         let index = self.specs.len();
-        for (device, name) in spec.qualified_names().enumerate() {
+        for (device, name) in loaded.spec.qualified_names().enumerate() {
             self.devices.entry(name).or_default().push(Place { spec: index, device });
         }
-        self.specs.push(Loaded { path, folder, spec });
+        self.specs.push(loaded);
+    }
+
+    /// Shows `judge` every spec whose origin is known and that nobody has edited since. It says whether the spec is to stay,
+    /// to be replaced by another, or not to be used, and why.
+    pub fn review(&mut self, mut judge: impl FnMut(&Path, &Spec, &Origin) -> Review) {
+        let specs = std::mem::take(&mut self.specs);
+        self.devices.clear();
+        for mut loaded in specs {
+            let origin = loaded.origin.as_ref().filter(|origin| origin.is_of(&loaded.spec));
+            match origin.map_or(Review::Stays, |origin| judge(&loaded.path, &loaded.spec, origin)) {
+                Review::Stays => {}
+                Review::Replaced(spec) => loaded.spec = *spec,
+                Review::Unusable(why) => {
+                    self.failures.push(Failure { path: loaded.path, reason: ReadError::Stale(why) });
+                    continue;
+                }
+            }
+            self.add(loaded);
+        }
     }
 
     /// The names of all devices that can be resolved, in the order of their bytes.
@@ -140,20 +182,21 @@ impl Registry {
     ///
     /// # Errors
     /// [`Unresolved`], with all names that are no device's.
-    pub fn resolve(&self, names: &[QualifiedName]) -> Result<Vec<ContainerEdits>, Unresolved> {
+    pub fn resolve(&self, names: &[QualifiedName]) -> Result<Vec<Found<'_>>, Unresolved> {
         let places: Vec<Option<Place>> = names.iter().map(|name| self.find(name)).collect();
         if places.iter().any(Option::is_none) {
             return Err(self.unresolved(names));
         }
-        let (mut edits, mut used) = (Vec::new(), HashSet::new());
+        let (mut found, mut used) = (Vec::new(), HashSet::new());
         for place in places.into_iter().flatten() {
-            let spec = &self.specs[place.spec].spec;
+            let Loaded { path, spec, .. } = &self.specs[place.spec];
+            let mut add = |edits| found.push(Found { file: path, edits });
             if used.insert(place.spec) {
-                edits.push(spec.container_edits.clone());
+                add(&spec.container_edits);
             }
-            edits.push(spec.devices[place.device].container_edits.clone());
+            add(&spec.devices[place.device].container_edits);
         }
-        Ok(edits)
+        Ok(found)
     }
 
     /// The place that counts for a name: the last one, unless any folder has two.
