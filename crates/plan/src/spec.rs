@@ -16,9 +16,11 @@ use cdi::{ContainerEdits, Device, Spec};
 use hooks::Hooks;
 use host::{Capabilities, Driver, Inventory, Wanted};
 use oci::HostPath;
+use serde::{Deserialize, Serialize};
 
 /// What a specification describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SpecMode {
     /// GPUs and MIG devices, each a device.
     Nvml,
@@ -37,7 +39,8 @@ pub enum SpecMode {
 }
 
 /// How devices are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NameStrategy {
     /// `0`, `0:1`.
     Index,
@@ -48,7 +51,7 @@ pub enum NameStrategy {
 }
 
 /// How a specification is to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecOptions {
     /// What it describes.
     pub mode: SpecMode,

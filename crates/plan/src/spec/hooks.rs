@@ -2,9 +2,11 @@
 
 use super::SpecOptions;
 use cdi::{ContainerEdits, Hook};
+use serde::{Deserialize, Serialize};
 
 /// A hook that specifications can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum HookName {
     CreateSymlinks,
@@ -45,7 +47,7 @@ impl HookName {
 }
 
 /// Which hooks are wanted. Enabled ones are, whatever is disabled; of the others all are but `chmod`, if not disabled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookSwitches {
     /// By name.
     pub enabled: Vec<HookName>,
