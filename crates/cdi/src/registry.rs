@@ -31,6 +31,8 @@ struct Loaded {
     spec: Spec,
     /// What the file says of itself.
     origin: Option<Origin>,
+    /// A review has found that it fits this machine.
+    reviewed: bool,
 }
 
 /// A device: which spec, and which of its devices.
@@ -47,13 +49,17 @@ pub struct Found<'a> {
     pub file: &'a Path,
     /// What a device does, or what the spec does for all its devices.
     pub edits: &'a ContainerEdits,
+    /// A review has found that the spec fits this machine.
+    pub reviewed: bool,
 }
 
 /// What became of a spec in [`Registry::review`].
 #[derive(Debug)]
 pub enum Review {
+    /// Nothing can be said of it; it stays.
+    Unknown,
     /// It still holds.
-    Stays,
+    Holds,
     /// This is what it would say if it were made now.
     Replaced(Box<Spec>),
     /// It does not hold any more, and there is no other; the text says why.
@@ -111,7 +117,7 @@ impl Registry {
         });
         for path in files {
             match Spec::read_file_with_origin(&path) {
-                Ok((spec, origin)) => self.add(Loaded { path, folder: index, spec, origin }),
+                Ok((spec, origin)) => self.add(Loaded { path, folder: index, spec, origin, reviewed: false }),
                 Err(reason) => self.fail(path, reason),
             }
         }
@@ -133,15 +139,17 @@ impl Registry {
         self.specs.push(loaded);
     }
 
-    /// Shows `judge` every spec whose origin is known and that nobody has edited since. It says whether the spec is to stay,
-    /// to be replaced by another, or not to be used, and why.
+    /// Shows `judge` every spec whose origin is known and that nobody has edited since. It says whether the spec holds, is to be
+    /// replaced by another, or not to be used, and why.
     pub fn review(&mut self, mut judge: impl FnMut(&Path, &Spec, &Origin) -> Review) {
         let specs = std::mem::take(&mut self.specs);
         self.devices.clear();
         for mut loaded in specs {
             let origin = loaded.origin.as_ref().filter(|origin| origin.is_of(&loaded.spec));
-            match origin.map_or(Review::Stays, |origin| judge(&loaded.path, &loaded.spec, origin)) {
-                Review::Stays => {}
+            let review = origin.map_or(Review::Unknown, |origin| judge(&loaded.path, &loaded.spec, origin));
+            loaded.reviewed = !matches!(review, Review::Unknown);
+            match review {
+                Review::Unknown | Review::Holds => {}
                 Review::Replaced(spec) => loaded.spec = *spec,
                 Review::Unusable(why) => {
                     self.failures.push(Failure { path: loaded.path, reason: ReadError::Stale(why) });
@@ -189,8 +197,8 @@ impl Registry {
         }
         let (mut found, mut used) = (Vec::new(), HashSet::new());
         for place in places.into_iter().flatten() {
-            let Loaded { path, spec, .. } = &self.specs[place.spec];
-            let mut add = |edits| found.push(Found { file: path, edits });
+            let Loaded { path, spec, reviewed, .. } = &self.specs[place.spec];
+            let mut add = |edits| found.push(Found { file: path, edits, reviewed: *reviewed });
             if used.insert(place.spec) {
                 add(&spec.container_edits);
             }

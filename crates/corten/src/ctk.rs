@@ -10,6 +10,7 @@ mod help;
 mod list;
 mod output;
 mod transform;
+mod worse;
 
 use crate::{
     cdi_hook,

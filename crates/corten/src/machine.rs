@@ -59,10 +59,7 @@ pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config) ->
         library: fingerprint.nvml.as_ref().map(|library| library.path.clone()),
         fingerprint,
         user: user(&config.cli.user)?,
-        expected: Expected {
-            gpus: inventory.gpus.len(),
-            mig_devices: inventory.gpus.iter().map(|gpu| gpu.mig.len()).sum(),
-        },
+        expected: Expected::on(inventory),
         timeout: nvml::DEFAULT_TIMEOUT,
         cache: CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref()),
     };

@@ -159,7 +159,7 @@ fn a_review_keeps_replaces_and_rejects() {
         match origin.machine.as_str() {
             "changes" => Review::Replaced(Box::new(Spec::parse(spec("v/gpu", "new", &["new"]).as_bytes()).unwrap())),
             "fails" => Review::Unusable("no driver".to_owned()),
-            _ => Review::Stays,
+            _ => Review::Holds,
         }
     });
     assert_eq!(shown, ["a.yaml stays", "b.yaml changes", "c.yaml fails"]);
@@ -168,6 +168,8 @@ fn a_review_keeps_replaces_and_rejects() {
     assert_eq!(env(&registry, &["v/gpu=new"]), ["SPEC=new", "DEVICE=new-new"]);
     let failures: Vec<_> = registry.failures().iter().map(ToString::to_string).collect();
     assert!(failures.len() == 1 && failures[0].ends_with("c.yaml is out of date, and cannot be made again: no driver"));
-    let found = registry.resolve(&super::tests::names(&["v/gpu=edited"])).unwrap();
-    assert!(found.iter().all(|found| found.file.ends_with("d.yaml")));
+    let found = registry.resolve(&self::names(&["v/gpu=edited"])).unwrap();
+    assert!(found.iter().all(|found| found.file.ends_with("d.yaml") && !found.reviewed));
+    let found = registry.resolve(&self::names(&["v/gpu=new", "v/gpu=stays"])).unwrap();
+    assert!(found.len() == 4 && found.iter().all(|found| found.reviewed));
 }

@@ -2,21 +2,22 @@
 
 use super::{
     flags::{Flag, Values},
-    output,
+    output, worse,
 };
 use crate::{
     cdi_hook,
     codes::Code,
     fault::{Fault, Result},
     machine,
+    recipe::Recipe,
     runtime::{lowlevel, settings::Location},
 };
 use cdi::{Format, Kind, Spec};
 use host::{Platform, Roots};
 use oci::HostPath;
 use plan::{
-    Config, PlanError,
-    spec::{self, HookName, HookSwitches, NameStrategy, SpecError, SpecMode, SpecOptions},
+    Config,
+    spec::{HookName, HookSwitches, NameStrategy, SpecMode, SpecOptions},
 };
 use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf};
 
@@ -133,16 +134,22 @@ pub fn run(values: &Values) -> Result<()> {
         explicit_libraries: features.iter().any(|flag| flag == "enable-explicit-driver-libraries"),
     };
     leave_out_all(&mut options);
-    let mut inventory = machine::examine_at(&roots, options.mode.wanted(options.explicit_libraries))?;
+    let recipe = Recipe { options, roots };
+    let mut inventory = recipe.look()?;
     if order.mode.is_none() {
         check_platform(inventory.platform)?;
     }
-    if spec::needs_nvml(&inventory, &options) {
-        machine::ask_nvml_at(&roots, &mut inventory, &config).map_err(|fault| fault.within(FAILED))?;
-    }
-    let spec = spec::spec(&inventory, &options).map_err(|error| refused(&error))?;
+    let spec = recipe.follow(&mut inventory, &config).map_err(|fault| fault.within(FAILED))?;
     warn_of_hooks_to_come(&spec);
-    output::write(&spec, order.output.as_deref(), order.format)?;
+    if let Some(file) = &order.output {
+        let lost = worse::lost(file, &spec, &recipe, &inventory);
+        if !lost.is_empty() {
+            let (file, lost) = (file.display(), lost.join(", "));
+            log::warn!("{file} is left as it is: NVML does not report {lost} just now, which this machine still has");
+            return Ok(());
+        }
+    }
+    output::write(&spec, Some(&recipe.origin(&spec, &inventory)), order.output.as_deref(), order.format)?;
     log::info!("Generated CDI spec with version {}", spec.cdi_version);
     Ok(())
 }
@@ -342,20 +349,6 @@ fn folder(flag: &str, path: &str) -> Result<HostPath> {
     let path = if path.is_empty() { "/" } else { path };
     let absolute = std::path::absolute(path).map_err(|error| bad(error.to_string()))?;
     HostPath::new(absolute.to_string_lossy()).map_err(|error| bad(error.to_string()))
-}
-
-fn refused(error: &SpecError) -> Fault {
-    let code = match error {
-        SpecError::NoDriver { .. } => Code::DriverMissing,
-        SpecError::NoNodes { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
-        SpecError::InvalidChannel(_) => Code::RequestInvalid,
-        SpecError::Unnamed { .. } => Code::FactUnknown,
-        SpecError::Devices(PlanError::Ambiguous { .. }) => Code::DeviceAmbiguous,
-        SpecError::Devices(PlanError::UnknownFact { .. }) => Code::FactUnknown,
-        SpecError::Devices(PlanError::MixedNames { .. }) => Code::RequestInvalid,
-        SpecError::Devices(_) => Code::DeviceUnknown,
-    };
-    Fault::from_error(code, error).within(FAILED)
 }
 
 fn usage(message: String, next: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
