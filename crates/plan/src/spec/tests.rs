@@ -1,13 +1,13 @@
 //! A small machine with one partitioned GPU and one that is not, and its specifications.
 
 use super::*;
-use cdi::Format;
+use cdi::{ContainerEdits, Format};
 use expect_test::expect;
 use host::{
-    DriverFile, DrmLink, FileKind, Gpu, GpuFacts, ImexChannel, Library, LibraryClass, LibraryLink, MigDevice, MigFacts,
+    Capabilities, DriverFile, DrmLink, FileKind, Gpu, GpuFacts, ImexChannel, Library, LibraryClass, LibraryLink, MigDevice, MigFacts,
     Node, NvmlFacts, SharedNodes,
 };
-use oci::ContainerPath;
+use oci::{ContainerPath, HostPath};
 
 fn node(path: &str, major: u32, minor: u32) -> Node {
     let (host, path) = (HostPath::new(path).unwrap(), ContainerPath::new(path).unwrap());
@@ -22,7 +22,9 @@ fn file(path: &str, kind: FileKind) -> DriverFile {
 fn library(path: &str, class: LibraryClass, links: &[(&str, &str)]) -> DriverFile {
     let link = |(name, target): &(&str, &str)| LibraryLink { name: (*name).to_owned(), target: (*target).to_owned() };
     let links = links.iter().map(link).collect();
-    file(path, FileKind::Library(Library { soname: String::new(), class, subfolder: String::new(), links }))
+    let versioned = path.rsplit('/').next().unwrap_or_default();
+    let soname = format!("{}.1", &versioned[..versioned.find(".so").unwrap() + 3]);
+    file(path, FileKind::Library(Library { soname, class, subfolder: String::new(), links }))
 }
 
 fn gpu(index: u32, uuid: &str, mig: Vec<MigDevice>) -> Gpu {
@@ -113,6 +115,7 @@ fn options(mode: SpecMode) -> SpecOptions {
         hook_program: HostPath::new("/usr/bin/nvidia-ctk").unwrap(),
         ldconfig: None,
         hooks: HookSwitches::default(),
+        hookless: None,
         join_groups: true,
         sockets: true,
         explicit_libraries: false,
@@ -271,6 +274,63 @@ fn hooks_are_switched_one_by_one() {
             .any(|hook| hook.ends_with("chmod --mode 755 --path /dev/dri"));
         assert_eq!(opened, enabled.contains(&Chmod));
     }
+}
+
+#[test]
+fn without_hooks_links_are_mounts_and_nodes() {
+    let mut machine = machine();
+    machine.modify_device_files = true;
+    let folders = ["/usr/lib64", "/usr/lib"].map(|path| ContainerPath::new(path).unwrap()).to_vec();
+    let enabled = vec![HookName::CreateSymlinks];
+    let hooks = HookSwitches { enabled, ..HookSwitches::default() };
+    let draft = draft(&machine, &SpecOptions { hookless: Some(folders), hooks, ..options(SpecMode::Nvml) }).unwrap();
+    let spec = draft.spec();
+    spec.validate().unwrap();
+    assert!(spec.all_edits().all(|edits| edits.hooks.is_empty()), "{spec:?}");
+    let nodes: Vec<_> = spec.devices[0].container_edits.device_nodes.iter().map(|node| node.path.as_str()).collect();
+    assert_eq!(nodes, ["/dev/nvidia0", "/dev/dri/card0", "/dev/dri/by-path/pci-0000:00:00.0-card"]);
+    let by_path = &spec.devices[0].container_edits.device_nodes[2];
+    assert_eq!((by_path.host_path.as_deref(), by_path.major), (Some("/dev/dri/card0"), Some(226)));
+    let libraries = spec.container_edits.mounts.iter().filter(|mount| mount.host_path.contains("/usr/lib64/"));
+    let names: Vec<_> = libraries.map(|mount| mount.container_path.as_str()).collect();
+    expect![[r#"
+        /usr/lib/libcuda.so
+        /usr/lib/libcuda.so.1
+        /usr/lib/libnvidia-allocator.so.1
+        /usr/lib/libnvidia-egl-gbm.so.1
+        /usr/lib/libnvidia-ml.so.1
+        /usr/lib64/libcuda.so
+        /usr/lib64/libcuda.so.1
+        /usr/lib64/libcuda.so.550.54.14
+        /usr/lib64/libnvidia-allocator.so.1
+        /usr/lib64/libnvidia-allocator.so.550.54.14
+        /usr/lib64/libnvidia-egl-gbm.so.1
+        /usr/lib64/libnvidia-egl-gbm.so.1.1.1
+        /usr/lib64/libnvidia-ml.so.1
+        /usr/lib64/libnvidia-ml.so.550.54.14
+        /usr/lib/gbm/nvidia-drm_gbm.so
+        /usr/lib64/gbm/nvidia-drm_gbm.so"#]]
+    .assert_eq(&names.join("\n"));
+    assert!(draft.remarks[0].starts_with("without hooks nothing keeps programs"), "{:?}", draft.remarks);
+}
+
+#[test]
+fn every_part_has_a_reason() {
+    let draft = draft(&machine(), &options(SpecMode::Nvml)).unwrap();
+    let reasons = |edits: &crate::SpecEdits| -> Vec<crate::Reason> {
+        let mounts = edits.mounts.iter().map(|mount| mount.reason.clone());
+        let nodes = edits.devices.iter().map(|node| node.reason.clone());
+        mounts.chain(nodes).chain(edits.hooks.iter().map(|hook| hook.reason.clone())).collect()
+    };
+    let part = reasons(&draft.devices[1].edits).iter().map(ToString::to_string).collect::<Vec<_>>();
+    expect![[r#"
+        node of GPU 1, whose part it is (--device-id=all)
+        opens GPU instance 2 of GPU 1 (--device-id=all)
+        opens compute instance 0 of GPU 1 (--device-id=all)"#]]
+    .assert_eq(&part.join("\n"));
+    let common = reasons(&draft.common);
+    assert_eq!(common.len(), draft.spec().container_edits.mounts.len() + 2 + 6);
+    assert!(common.iter().all(|reason| reason.request == "--mode=nvml" && !reason.rule.is_empty()), "{common:?}");
 }
 
 #[test]
