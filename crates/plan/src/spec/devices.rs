@@ -112,12 +112,7 @@ impl Maker<'_> {
     }
 
     /// Adds nodes, and the groups that a process must join to use them (reference: cdi-and-ctk.md 2.7).
-    pub(super) fn nodes<'n>(
-        &self,
-        edits: &mut SpecEdits,
-        nodes: impl IntoIterator<Item = &'n Node>,
-        reason: &Reason,
-    ) {
+    pub(super) fn nodes<'n>(&self, edits: &mut SpecEdits, nodes: impl IntoIterator<Item = &'n Node>, reason: &Reason) {
         for node in nodes {
             edits.devices.push(Because::new(device_node(node), reason.clone()));
             let closed = node.mode & 0o006 != 0o006 && node.gid != 0;

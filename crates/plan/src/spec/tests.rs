@@ -4,8 +4,8 @@ use super::*;
 use cdi::{ContainerEdits, Format};
 use expect_test::expect;
 use host::{
-    Capabilities, DriverFile, DrmLink, FileKind, Gpu, GpuFacts, ImexChannel, Library, LibraryClass, LibraryLink, MigDevice, MigFacts,
-    Node, NvmlFacts, SharedNodes,
+    Capabilities, DriverFile, DrmLink, FileKind, Gpu, GpuFacts, ImexChannel, Library, LibraryClass, LibraryLink,
+    MigDevice, MigFacts, Node, NvmlFacts, SharedNodes,
 };
 use oci::{ContainerPath, HostPath};
 
