@@ -8,7 +8,8 @@ use cdi::Hook;
 use plan::{Because, Reason, SpecEdits, spec::Draft};
 use std::io::{self, Write};
 
-/// A row of the table: for which device, what kind of part, what, from where on the host, by which rule, asked by whom.
+/// A row of the table: for which device (by its first name), what kind of part, what, from where on the host (`=`: from
+/// the same path), by which rule, asked by whom.
 type Row = [String; 6];
 
 const TITLE: [&str; 6] = ["DEVICE", "PART", "WHAT", "FROM", "WHY", "ASKED BY"];
@@ -29,7 +30,7 @@ fn table(draft: &Draft) -> String {
     let mut rows = vec![TITLE.map(str::to_owned)];
     rows.extend(edits("every", &draft.common));
     for device in &draft.devices {
-        rows.extend(edits(&device.names.join(" "), &device.edits));
+        rows.extend(edits(device.names.first().map_or("", String::as_str), &device.edits));
     }
     columns(&rows)
 }
@@ -37,6 +38,7 @@ fn table(draft: &Draft) -> String {
 fn edits(device: &str, edits: &SpecEdits) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut add = |part: &str, what: &str, from: &str, reason: &Reason| {
+        let from = if from == what { "=" } else { from };
         rows.push([device, part, what, from, &reason.rule, &reason.request].map(str::to_owned));
     };
     for Because { what, reason } in &edits.env {
