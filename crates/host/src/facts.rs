@@ -1,4 +1,5 @@
-//! What only NVML can tell about a machine, as it is asked, cached and handed on.
+//! What only NVML can tell about a machine, as it is asked, cached, handed on, and described by people, who may leave out
+//! what a decision does not need.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,7 @@ pub struct NvmlFacts {
     /// `nvmlSystemGetDriverVersion`.
     pub driver_version: String,
     /// `nvmlSystemGetCudaDriverVersion`: major, minor.
+    #[serde(default)]
     pub cuda_version: Option<(u32, u32)>,
     /// In NVML's order of indices.
     pub gpus: Vec<GpuFacts>,
@@ -19,18 +21,25 @@ pub struct GpuFacts {
     /// `GPU-…`.
     pub uuid: String,
     /// `0000:07:00.0`, lower case, four-digit domain unless it needs more.
+    #[serde(default)]
     pub bus_id: String,
     /// `/dev/nvidiaN`.
+    #[serde(default)]
     pub minor: u32,
     /// `NVIDIA A100-SXM4-40GB`.
+    #[serde(default)]
     pub name: String,
     /// `Tesla`, `GeForce`, … (reference: libnvidia-container.md section 11).
+    #[serde(default)]
     pub brand: String,
     /// Compute capability: major, minor.
+    #[serde(default)]
     pub compute_capability: Option<(u32, u32)>,
     /// MIG mode is on now. Such a GPU is not handed out whole by `all`.
+    #[serde(default)]
     pub mig_enabled: bool,
     /// Its MIG devices.
+    #[serde(default)]
     pub mig: Vec<MigFacts>,
 }
 
@@ -46,7 +55,9 @@ pub struct MigFacts {
     /// Compute instance id.
     pub compute_instance: u32,
     /// `MIG 1g.5gb`.
+    #[serde(default)]
     pub name: String,
     /// The GPU instance's profile has graphics: it also gets DRM nodes.
+    #[serde(default)]
     pub graphics: bool,
 }

@@ -4,6 +4,7 @@
 
 mod capability;
 mod catalogue;
+mod described;
 mod discover;
 mod driver;
 pub mod elf;
@@ -26,6 +27,7 @@ mod sample;
 mod version;
 
 pub use capability::{Capabilities, Capability};
+pub use described::{Described, DescriptionError};
 pub use discover::{Discovery, discover, discover_again};
 pub use error::HostError;
 pub use facts::{GpuFacts, MigFacts, NvmlFacts};

@@ -1,8 +1,10 @@
-//! `nvidia-ctk cdi generate`: a specification of this machine (reference: cdi-and-ctk.md 1.2).
+//! `nvidia-ctk cdi generate`: a specification of this machine, or of one that a file describes (reference: cdi-and-ctk.md
+//! 1.2).
 
 mod explain;
 mod order;
 mod places;
+mod subject;
 mod table;
 
 pub use table::FLAGS;
@@ -15,30 +17,23 @@ use crate::{
     cdi_hook,
     codes::Code,
     fault::{Fault, Result},
-    machine,
 };
 use cdi::Spec;
 use host::Platform;
+use oci::HostPath;
 use order::{Order, later_mode};
 use plan::{
     PlanError,
     spec::{self, SpecError, SpecMode, SpecOptions},
 };
 use std::{collections::BTreeSet, os::unix::fs::MetadataExt};
+use subject::Subject;
 
 /// Makes the specification and writes it, or says why it is what it is.
 pub fn run(values: &Values) -> Result<()> {
     let order = Order::read(values)?;
-    let config = places::config(values)?;
-    let roots = places::roots(values, &config)?;
-    let options = options(values, &order, &roots.driver);
-    let mut inventory = machine::examine_at(&roots, options.mode.wanted(options.explicit_libraries))?;
-    if order.mode.is_none() {
-        check_platform(inventory.platform)?;
-    }
-    if spec::needs_nvml(&inventory, &options) {
-        machine::ask_nvml_at(&roots, &mut inventory, &config).map_err(|fault| fault.within(FAILED))?;
-    }
+    let subject = Subject::of(values)?;
+    let (inventory, options) = subject.inventory(options(values, &order), order.is_auto())?;
     let draft = spec::draft(&inventory, &options).map_err(|error| refused(&error))?;
     for remark in &draft.remarks {
         log::warn!("{remark}");
@@ -53,7 +48,7 @@ pub fn run(values: &Values) -> Result<()> {
     Ok(())
 }
 
-fn options(values: &Values, order: &Order, driver_root: &oci::HostPath) -> SpecOptions {
+fn options(values: &Values, order: &Order) -> SpecOptions {
     let none = order.devices.iter().any(|name| name == "none");
     let all_device = !values.is_set("no-all-device");
     if none && all_device {
@@ -66,7 +61,7 @@ fn options(values: &Values, order: &Order, driver_root: &oci::HostPath) -> SpecO
         strategies: order.strategies.clone(),
         devices: order.devices.clone(),
         all_device: all_device && !none,
-        driver_root: driver_root.clone(),
+        driver_root: HostPath::root(),
         hook_program: order.hook_program.clone(),
         ldconfig: Some(values.text("ldconfig-path")).filter(|path| !path.is_empty()),
         hooks: order.hooks.clone(),

@@ -1,6 +1,10 @@
 //! What is asked for: a checked command line.
 
-use super::{FAILED, Values, usage};
+use super::{
+    FAILED, Values,
+    subject::{self, is_elsewhere},
+    usage,
+};
 use crate::{
     codes::Code,
     ctk::output,
@@ -54,13 +58,13 @@ impl Order {
         let mode = mode(&values.text("mode"))?;
         let strategies =
             values.list("device-name-strategy").iter().map(|name| strategy(name)).collect::<Result<_>>()?;
-        let hook_program = hook_program(&values.text("nvidia-cdi-hook-path"))?;
+        let hook_program = hook_program(&values.text("nvidia-cdi-hook-path"), is_elsewhere(values))?;
         let output = output::file(&values.text("output"), format, values.is_given("format"));
         let (output, format) = output.map_or((None, format), |(path, format)| (Some(path), format));
         kind(values)?;
         let hooks = switches(values)?;
         let hookless = hookless(values)?;
-        let (devices, features, explain) = (values.list("device-id"), features(values)?, values.is_set("explain"));
+        let (devices, features, explain) = (subject::devices(values), features(values)?, values.is_set("explain"));
         Ok(Order { format, mode, strategies, devices, hook_program, output, hooks, hookless, features, explain })
     }
 }
@@ -97,20 +101,25 @@ fn strategy(name: &str) -> Result<NameStrategy> {
     found.ok_or_else(|| usage(format!("invalid device name strategy: {name}"), "Give index, uuid or type-index"))
 }
 
-/// An absolute path is taken as it is. A name is looked up; one that is nowhere is expected in `/usr/bin`.
-fn hook_program(given: &str) -> Result<HostPath> {
+/// An absolute path is taken as it is. A name is looked up; one that is nowhere, or is meant for another machine, is
+/// expected in `/usr/bin`.
+fn hook_program(given: &str, elsewhere: bool) -> Result<HostPath> {
     let name = if given.is_empty() { "nvidia-cdi-hook" } else { given };
     let bad = |error: oci::NotAbsolute| usage(format!("--nvidia-cdi-hook-path: {error}"), "Give an absolute path");
     if name.starts_with('/') {
         return HostPath::new(name).map_err(bad);
     }
+    let standard = if name.rsplit('/').next() == Some("nvidia-ctk") { "nvidia-ctk" } else { "nvidia-cdi-hook" };
+    let standard = HostPath::root().join("usr/bin").join(standard);
+    if elsewhere {
+        return Ok(standard);
+    }
     let search = std::env::var_os("PATH").unwrap_or_default();
     let found = lowlevel::executable(name, &search).and_then(|file| std::path::absolute(file).ok());
     let found = found.and_then(|file| HostPath::new(file.to_str()?).ok());
     Ok(found.unwrap_or_else(|| {
-        let standard = if name.rsplit('/').next() == Some("nvidia-ctk") { "nvidia-ctk" } else { "nvidia-cdi-hook" };
-        log::warn!("Failed to locate {name}: {name}: not found; hooks will name /usr/bin/{standard}");
-        HostPath::root().join("usr/bin").join(standard)
+        log::warn!("Failed to locate {name}: {name}: not found; hooks will name {standard}");
+        standard
     }))
 }
 

@@ -19,8 +19,8 @@ pub fn config(values: &Values) -> Result<Config> {
 /// Where to look. Folders may be relative to the caller's; links on the way to a root are the host's.
 pub fn roots(values: &Values, config: &Config) -> Result<Roots> {
     let mut config = config.clone();
-    if values.is_given("driver-root") {
-        config.cli.root = folder("driver-root", &values.text("driver-root"))?.to_string();
+    if let Some(root) = driver_root(values)? {
+        config.cli.root = root.to_string();
     }
     let mut roots = machine::roots(&config)?;
     if values.is_given("dev-root") {
@@ -31,6 +31,12 @@ pub fn roots(values: &Values, config: &Config) -> Result<Roots> {
     Ok(roots)
 }
 
+/// The driver root, if it is given.
+pub fn driver_root(values: &Values) -> Result<Option<HostPath>> {
+    let given = values.is_given("driver-root").then(|| folder("driver-root", &values.text("driver-root")));
+    given.transpose()
+}
+
 /// Entries are lists themselves, with colons.
 fn folders(flag: &str, values: &Values) -> Result<Vec<HostPath>> {
     let entries = values.list(flag);
@@ -39,7 +45,7 @@ fn folders(flag: &str, values: &Values) -> Result<Vec<HostPath>> {
 }
 
 /// An empty folder is the root.
-pub fn folder(flag: &str, path: &str) -> Result<HostPath> {
+fn folder(flag: &str, path: &str) -> Result<HostPath> {
     let bad = |error: String| usage(format!("--{flag}: {error}"), "Give the path of a folder");
     let path = if path.is_empty() { "/" } else { path };
     let absolute = std::path::absolute(path).map_err(|error| bad(error.to_string()))?;

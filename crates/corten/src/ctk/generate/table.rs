@@ -36,6 +36,11 @@ pub const FLAGS: &[Flag] = &[
         "NVIDIA_CTK_DRIVER_ROOT",
         "folder that holds the driver; else what config.toml says, else /",
     ),
+    Flag::text(
+        "machine",
+        "NVIDIA_CTK_CDI_GENERATE_MACHINE",
+        "describe the machine in this file instead of this one; or none, of which only --driver-root is known",
+    ),
     Flag::text("dev-root", "NVIDIA_CTK_DEV_ROOT", "folder that holds dev, if another than the driver root"),
     Flag::list(
         "library-search-path",
