@@ -38,9 +38,24 @@ pub struct GpuFacts {
     /// MIG mode is on now. Such a GPU is not handed out whole by `all`.
     #[serde(default)]
     pub mig_enabled: bool,
+    /// How it addresses the host's memory; `None` where the driver cannot say.
+    #[serde(default)]
+    pub addressing: Option<Addressing>,
     /// Its MIG devices.
     #[serde(default)]
     pub mig: Vec<MigFacts>,
+}
+
+/// `NVML_DEVICE_ADDRESSING_MODE_…`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Addressing {
+    /// Not at all.
+    None,
+    /// Heterogeneous memory management: with copies of the CPU's page tables.
+    Hmm,
+    /// Address translation services: with the CPU's page tables themselves, so that both see one coherent memory.
+    Ats,
 }
 
 /// NVML's answer for one MIG device.

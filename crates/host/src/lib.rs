@@ -30,7 +30,7 @@ pub use capability::{Capabilities, Capability};
 pub use described::{Described, DescriptionError};
 pub use discover::{Discovery, discover, discover_again};
 pub use error::HostError;
-pub use facts::{GpuFacts, MigFacts, NvmlFacts};
+pub use facts::{Addressing, GpuFacts, MigFacts, NvmlFacts};
 pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, NVML_SONAME, locate_nvml};
 pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,

@@ -11,9 +11,10 @@ mod driver;
 mod groups;
 mod hookless;
 mod hooks;
+mod lost;
 mod options;
 
-pub use draft::{Draft, DraftDevice};
+pub use draft::{Draft, DraftDevice, PARTS, Part};
 pub use hooks::{HookName, HookSwitches};
 pub use options::{NameStrategy, SpecMode, SpecOptions};
 
@@ -32,8 +33,15 @@ pub enum SpecError {
     Devices(#[from] PlanError),
     #[error("no NVIDIA driver was found under {root}{remarks}; install it, or give its folder with --driver-root")]
     NoDriver { root: String, remarks: String },
+    #[error(
+        "driver {version} was found under {root}, but without libcuda.so.{version}{remarks}; install the whole driver, or \
+         use --mode=management for containers that only need NVML"
+    )]
+    NoLibcuda { version: String, root: String, remarks: String },
     #[error("this machine has no {what}; leave this mode out here, or load the module that makes its nodes")]
     NoNodes { what: &'static str },
+    #[error("no device is left: {left_out}; look at `nvidia-smi -L` and `dmesg`, then try again")]
+    NothingLeft { left_out: String },
     #[error("invalid channel ID {0}; give all, a number from 0 to 1048575, or channel and such a number")]
     InvalidChannel(String),
     #[error("IMEX channel {0} not found; create its node first, or leave it out of --device-id")]
@@ -42,8 +50,20 @@ pub enum SpecError {
     Unnamed { gpu: u32, gpu_instance: u32, compute_instance: u32 },
 }
 
-/// Whether NVML must be asked before [`spec`] can be made: only it knows whether a GPU that can be partitioned is, and
-/// what its MIG devices are called.
+impl SpecError {
+    /// That there is nothing to grant is explained by what was left out.
+    fn after(self, left_out: String) -> SpecError {
+        match self {
+            SpecError::Devices(PlanError::NoGpus { .. } | PlanError::NothingToGrant { .. }) if !left_out.is_empty() => {
+                SpecError::NothingLeft { left_out }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether NVML must be asked before [`spec`] can be made: only it knows whether a GPU that can be partitioned is,
+/// what its MIG devices are called, and how a GPU addresses memory.
 pub fn needs_nvml(inventory: &Inventory, options: &SpecOptions) -> bool {
     let whole =
         |name: &DeviceName| matches!(name.id, DeviceId::Index(_) | DeviceId::GpuUuid(_) | DeviceId::BusId { .. });
@@ -53,7 +73,8 @@ pub fn needs_nvml(inventory: &Inventory, options: &SpecOptions) -> bool {
         DeviceRequest::Ids(names) => names.iter().all(whole),
     };
     let partitions = inventory.gpus.iter().any(|gpu| gpu.mig_capable || !gpu.mig.is_empty());
-    let open = inventory.driver.is_some() && inventory.nvml.is_none() && partitions && !only_whole;
+    let wanted = partitions && !only_whole || options.coherent && !inventory.gpus.is_empty();
+    let open = inventory.driver.is_some() && inventory.nvml.is_none() && wanted;
     options.mode == SpecMode::Nvml && open
 }
 
@@ -70,12 +91,14 @@ pub fn spec(inventory: &Inventory, options: &SpecOptions) -> Result<Spec, SpecEr
 /// # Errors
 /// [`SpecError`].
 pub fn draft(inventory: &Inventory, options: &SpecOptions) -> Result<Draft, SpecError> {
-    let maker = Maker { inventory, options, hooks: Hooks { options } };
     let mut draft = Draft::of(options);
+    let known = lost::without(inventory, options, &mut draft.remarks);
+    let maker = Maker { inventory: &known, options, hooks: Hooks { options } };
     match options.mode {
         SpecMode::Nvml => {
-            let driver = maker.driver()?;
-            draft.devices = maker.gpus()?;
+            let driver = maker.whole_driver()?;
+            let left_out = draft.remarks.join("; ");
+            draft.devices = maker.gpus(&mut draft.remarks).map_err(|error| error.after(left_out))?;
             draft.common = maker.common(driver);
         }
         SpecMode::Management => {
@@ -103,6 +126,19 @@ impl Maker<'_> {
         let missing =
             || SpecError::NoDriver { root: self.options.driver_root.to_string(), remarks: remarks(self.inventory) };
         self.inventory.driver.as_ref().ok_or_else(missing)
+    }
+
+    /// A driver with which a container can use a GPU.
+    fn whole_driver(&self) -> Result<&Driver, SpecError> {
+        let driver = self.driver()?;
+        let name = format!("libcuda.so.{}", driver.version);
+        let found = driver.files.iter().any(|file| driver::is_native(file) && file.path.file_name() == name);
+        let missing = || SpecError::NoLibcuda {
+            version: driver.version.clone(),
+            root: driver.root.to_string(),
+            remarks: remarks(self.inventory),
+        };
+        found.then_some(driver).ok_or_else(missing)
     }
 
     fn granted(&self) -> Result<Vec<select::Grant<'_>>, SpecError> {

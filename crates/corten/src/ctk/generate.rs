@@ -3,6 +3,7 @@
 
 mod explain;
 mod order;
+mod parts;
 mod places;
 mod subject;
 mod table;
@@ -42,10 +43,11 @@ pub fn run(values: &Values) -> Result<()> {
         return explain::print(&draft);
     }
     let spec = draft.spec();
+    warn_of_shared_names(values, &order);
     warn_of_hooks_to_come(&spec);
     output::write(&spec, order.output.as_deref(), order.format)?;
     log::info!("Generated CDI spec with version {}", spec.cdi_version);
-    Ok(())
+    parts::write(&draft.parts(), &spec, &order)
 }
 
 fn options(values: &Values, order: &Order) -> SpecOptions {
@@ -69,6 +71,18 @@ fn options(values: &Values, order: &Order) -> SpecOptions {
         join_groups: !order.has_feature("no-additional-gids-for-device-nodes"),
         sockets: !order.has_feature("disable-ipc-discoverer"),
         explicit_libraries: order.has_feature("enable-explicit-driver-libraries"),
+        coherent: order.has_feature("enable-coherent-annotations"),
+    }
+}
+
+/// Engines refuse a name that two files have, and the class does not follow the mode, as in the original.
+fn warn_of_shared_names(values: &Values, order: &Order) {
+    let other = order.mode.filter(|mode| *mode != SpecMode::Nvml);
+    if let Some(mode) = other.filter(|_| order.output.is_some() && !values.is_given("class")) {
+        let (kind, name) = (format!("{}/{}", values.text("vendor"), values.text("class")), mode.name());
+        log::warn!(
+            "devices of kind {kind} are usually GPUs: give --class={name} if a specification of those lies beside it"
+        );
     }
 }
 
@@ -109,8 +123,8 @@ fn check_platform(platform: Platform) -> Result<()> {
 
 fn refused(error: &SpecError) -> Fault {
     let code = match error {
-        SpecError::NoDriver { .. } => Code::DriverMissing,
-        SpecError::NoNodes { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
+        SpecError::NoDriver { .. } | SpecError::NoLibcuda { .. } => Code::DriverMissing,
+        SpecError::NoNodes { .. } | SpecError::NothingLeft { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
         SpecError::InvalidChannel(_) => Code::RequestInvalid,
         SpecError::Unnamed { .. } => Code::FactUnknown,
         SpecError::Devices(PlanError::Ambiguous { .. }) => Code::DeviceAmbiguous,

@@ -9,14 +9,14 @@ use super::{
 use crate::edits::{Because, Reason, SpecEdits};
 use crate::plan::select::{self, Grant};
 use cdi::DeviceNode;
-use host::{Gpu, MigDevice, Node};
+use host::{Addressing, Gpu, MigDevice, Node};
 
 /// Folders that hooks may open to everybody: where a runtime makes them with its own umask.
 const OPENED: [&str; 2] = ["/dev/dri", "/dev/nvidia-caps"];
 
 impl Maker<'_> {
     /// GPUs that are not partitioned, then MIG devices, each once for every way of naming.
-    pub(super) fn gpus(&self) -> Result<Vec<DraftDevice>, SpecError> {
+    pub(super) fn gpus(&self, left_out: &mut Vec<String>) -> Result<Vec<DraftDevice>, SpecError> {
         let granted = self.granted()?;
         if granted.is_empty() {
             let rule = "a device without edits would not be valid";
@@ -25,6 +25,11 @@ impl Maker<'_> {
             return Ok(vec![DraftDevice::named("none", SpecEdits { env, ..SpecEdits::default() })]);
         }
         let (whole, parts): (Vec<_>, Vec<_>) = granted.iter().partition(|grant| grant.mig.is_none());
+        for grant in whole.iter().filter(|grant| grant.gpu.uuid.is_empty()) {
+            if self.options.strategies.contains(&NameStrategy::Uuid) {
+                left_out.push(format!("GPU {} has no name by its UUID, which nobody knows yet", grant.gpu.index));
+            }
+        }
         whole.into_iter().chain(parts).map(|grant| self.granted_device(grant)).collect()
     }
 
@@ -32,14 +37,22 @@ impl Maker<'_> {
         let strategies = self.options.strategies.iter();
         match grant.mig {
             None => {
-                let names = strategies.map(|strategy| gpu_name(grant.gpu, *strategy)).collect();
-                Ok(DraftDevice { names, edits: self.gpu(grant) })
+                let names = strategies.map(|strategy| gpu_name(grant.gpu, *strategy));
+                let names = names.filter(|name| !name.is_empty()).collect();
+                Ok(DraftDevice { names, edits: self.gpu(grant), coherent: self.coherent(grant.gpu) })
             }
             Some(mig) => {
                 let names = strategies.map(|strategy| self.mig_name(grant.gpu, mig, *strategy));
-                Ok(DraftDevice { names: names.collect::<Result<_, _>>()?, edits: self.mig(grant, mig) })
+                let (names, edits) = (names.collect::<Result<_, _>>()?, self.mig(grant, mig));
+                Ok(DraftDevice { names, edits, coherent: None })
             }
         }
+    }
+
+    /// A whole GPU shares the CPU's memory; a driver that cannot say so has none that does.
+    fn coherent(&self, gpu: &Gpu) -> Option<bool> {
+        let addressing = || select::facts(gpu, self.inventory).and_then(|facts| facts.addressing);
+        self.options.coherent.then(|| addressing() == Some(Addressing::Ats))
     }
 
     fn gpu(&self, grant: &Grant) -> SpecEdits {

@@ -130,7 +130,7 @@ fn why(driver: &Driver, file: &DriverFile) -> String {
     }
 }
 
-fn is_native(file: &DriverFile) -> bool {
+pub(super) fn is_native(file: &DriverFile) -> bool {
     !matches!(&file.kind, FileKind::Library(Library { class: LibraryClass::Compat32, .. }))
 }
 

@@ -70,6 +70,9 @@ pub struct SpecOptions {
     pub sockets: bool,
     /// Also the vendor-neutral libraries.
     pub explicit_libraries: bool,
+    /// Also specifications of those GPUs alone that share the CPU's memory coherently, and of those that do not.
+    #[serde(default)]
+    pub coherent: bool,
 }
 
 impl SpecMode {

@@ -64,7 +64,7 @@ impl Order {
         kind(values)?;
         let hooks = switches(values)?;
         let hookless = hookless(values)?;
-        let (devices, features, explain) = (subject::devices(values), features(values)?, values.is_set("explain"));
+        let (devices, features, explain) = (subject::devices(values), features(values), values.is_set("explain"));
         Ok(Order { format, mode, strategies, devices, hook_program, output, hooks, hookless, features, explain })
     }
 }
@@ -178,14 +178,10 @@ fn hookless(values: &Values) -> Result<Option<Vec<ContainerPath>>> {
 }
 
 /// The feature flags, of which those that nobody knows are reported.
-fn features(values: &Values) -> Result<Vec<String>> {
+fn features(values: &Values) -> Vec<String> {
     let flags = values.list("feature-flag");
     for flag in flags.iter().filter(|flag| !flag.is_empty() && !FEATURES.contains(&flag.as_str())) {
         log::warn!("no feature flag is called {flag:?}; it has no effect");
     }
-    if flags.iter().any(|flag| flag == "enable-coherent-annotations") {
-        let what = "the feature flag enable-coherent-annotations is not in this version yet";
-        return Err(Fault::new(Code::NotYet, what).next("Leave it out"));
-    }
-    Ok(flags)
+    flags
 }
