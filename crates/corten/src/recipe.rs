@@ -22,6 +22,9 @@ pub struct Recipe {
     pub options: SpecOptions,
     /// Where the machine is looked at.
     pub roots: Roots,
+    /// Which of the specs that are made together it is, by [`plan::spec::Part::name`]; `None`: that of all devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
 }
 
 impl Recipe {
@@ -35,12 +38,21 @@ impl Recipe {
         machine::examine_at(&self.roots, self.options.mode.wanted(self.options.explicit_libraries))
     }
 
-    /// The spec of this machine. NVML is asked where it is needed; what it says is in `inventory` afterwards.
-    pub fn follow(&self, inventory: &mut Inventory, config: &Config) -> Result<Spec> {
-        if spec::needs_nvml(inventory, &self.options) {
-            machine::ask_nvml_at(&self.roots, inventory, config)?;
+    /// Adds what NVML knows, if the spec depends on it.
+    pub fn ask_nvml(&self, inventory: &mut Inventory, config: &Config) -> Result<()> {
+        match spec::needs_nvml(inventory, &self.options) {
+            true => machine::ask_nvml_at(&self.roots, inventory, config),
+            false => Ok(()),
         }
-        spec::spec(inventory, &self.options).map_err(|error| Fault::from_error(code(&error), &error))
+    }
+
+    /// The spec of that machine, of which NVML has been asked. A part that has no device any more has no spec.
+    pub fn spec(&self, inventory: &Inventory) -> Result<Option<Spec>> {
+        let draft = spec::draft(inventory, &self.options).map_err(|error| fault(&error))?;
+        match &self.part {
+            None => Ok(Some(draft.spec())),
+            Some(name) => Ok(draft.parts().into_iter().find(|part| part.name == name).and_then(|part| part.spec)),
+        }
     }
 
     /// What is to stand in the file of a spec that was made of this machine.
@@ -55,15 +67,17 @@ impl Recipe {
     }
 }
 
-fn code(error: &SpecError) -> Code {
-    match error {
-        SpecError::NoDriver { .. } => Code::DriverMissing,
-        SpecError::NoNodes { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
+/// Why a machine has no such spec.
+pub fn fault(error: &SpecError) -> Fault {
+    let code = match error {
+        SpecError::NoDriver { .. } | SpecError::NoLibcuda { .. } => Code::DriverMissing,
+        SpecError::NoNodes { .. } | SpecError::NothingLeft { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
         SpecError::InvalidChannel(_) => Code::RequestInvalid,
         SpecError::Unnamed { .. } => Code::FactUnknown,
         SpecError::Devices(PlanError::Ambiguous { .. }) => Code::DeviceAmbiguous,
         SpecError::Devices(PlanError::UnknownFact { .. }) => Code::FactUnknown,
         SpecError::Devices(PlanError::MixedNames { .. }) => Code::RequestInvalid,
         SpecError::Devices(_) => Code::DeviceUnknown,
-    }
+    };
+    Fault::from_error(code, error)
 }

@@ -4,7 +4,13 @@
 //! The file says for which machine it was made and how. Where this machine is another by now, the spec is made anew, in memory
 //! only: the file belongs to whoever wrote it.
 
-use crate::{fault::Result, modules, recipe::Recipe, version::VERSION};
+use crate::{
+    codes::Code,
+    fault::{Fault, Result},
+    modules,
+    recipe::Recipe,
+    version::VERSION,
+};
 use cdi::{Origin, Registry, Review, Spec};
 use host::SharedNodes;
 use plan::Config;
@@ -41,7 +47,10 @@ fn renewed(spec: &Spec, origin: &Origin, recipe: &Recipe, config: &Config, start
     if origin.maker == VERSION && origin.machine == inventory.digest() {
         return Ok(None);
     }
-    let new = recipe.follow(&mut inventory, config)?;
+    recipe.ask_nvml(&mut inventory, config)?;
+    let new = recipe.spec(&inventory)?.ok_or_else(|| {
+        Fault::new(Code::DeviceUnknown, "none of its devices is on this machine any more").next("Remove the file")
+    })?;
     Ok(Some(new).filter(|new| new.digest() != origin.content))
 }
 

@@ -2,7 +2,9 @@
 //! builds what is needed and says where it is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod elsewhere;
 mod failures;
+mod hookless;
 mod interrupted;
 mod litter;
 mod machine_state;
