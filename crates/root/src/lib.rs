@@ -12,13 +12,16 @@
 
 mod apply;
 pub mod child;
+mod compat;
 mod container;
+mod cover;
 mod error;
 pub mod exec;
 mod folders;
 mod loader;
 mod mount;
 pub mod params;
+mod permissions;
 mod place;
 pub mod privileges;
 mod profile;
@@ -26,6 +29,8 @@ mod resolve;
 mod survey;
 
 pub use apply::{Done, Step};
+pub use compat::CompatFound;
 pub use container::{ContainerRoot, Owner};
 pub use error::RootError;
+pub use permissions::Permissions;
 pub use resolve::Resolver;
