@@ -8,4 +8,5 @@ mod hook;
 mod hostile;
 mod ldconfig;
 mod prepare;
+mod refresh;
 mod tree;
