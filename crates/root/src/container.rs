@@ -52,6 +52,15 @@ impl ContainerRoot {
         ContainerRoot { resolver, ..self }
     }
 
+    /// The same root, reached through another descriptor for it.
+    pub(crate) fn through(self, fd: OwnedFd) -> ContainerRoot {
+        ContainerRoot { fd, ..self }
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Who owns what is created.
     pub fn owner(&self) -> Owner {
         self.owner

@@ -27,6 +27,7 @@ pub mod privileges;
 mod profile;
 mod resolve;
 mod survey;
+mod writable;
 
 pub use apply::{Done, Step};
 pub use compat::CompatFound;

@@ -109,19 +109,26 @@ fn seal_by_path(place: &Place) -> Result<(), Errno> {
 
 /// Read-only, nosuid, nodev, noexec, private.
 fn seal(mount: BorrowedFd) -> Result<(), Errno> {
-    /// `struct mount_attr` of `mount_setattr(2)`.
-    #[repr(C)]
-    struct Attributes {
-        set: u64,
-        clear: u64,
-        propagation: u64,
-        user_namespace: u64,
-    }
     let set = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let attributes = Attributes { set: set.bits().into(), clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
+    let attributes = Attributes { set: set.bits().into(), propagation: libc::MS_PRIVATE, ..Attributes::default() };
+    set_attributes(mount, &attributes)
+}
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Attributes {
+    pub(crate) set: u64,
+    pub(crate) clear: u64,
+    pub(crate) propagation: u64,
+    pub(crate) user_namespace: u64,
+}
+
+/// Changes a mount, not those below it.
+pub(crate) fn set_attributes(mount: BorrowedFd, attributes: &Attributes) -> Result<(), Errno> {
     // SAFETY: the path is a NUL-terminated literal, and `attributes` is a live struct of the kernel's layout (four
     // 64-bit fields since version 0) whose size is handed over; the kernel only reads it.
     let result = unsafe {
@@ -130,7 +137,7 @@ fn seal(mount: BorrowedFd) -> Result<(), Errno> {
             mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size_of::<Attributes>(),
         )
     };

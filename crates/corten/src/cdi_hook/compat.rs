@@ -21,7 +21,7 @@ pub fn run(run: &Run) -> Result<()> {
         return Ok(());
     }
     let folder = ContainerPath::root().join(run.value("cuda-compat-container-root").unwrap_or(FOLDER));
-    let root = run.root()?;
+    let root = run.root_to_write()?;
     let preferred = preferred(run, &root, &folder, &host)?;
     let mut done = root.prefer_compat(preferred.as_ref(), &root.survey())?;
     unwritable::cover_all(&root, &mut done, NAME)?;

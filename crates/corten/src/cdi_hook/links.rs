@@ -11,7 +11,7 @@ pub const NAME: &str = "create-symlinks";
 /// Makes the links that are missing or say something else. A file in their place is replaced, a folder is an error.
 pub fn run(run: &Run) -> Result<()> {
     let links = lists::links(run.values("link"))?;
-    let root = run.root()?;
+    let root = run.root_to_write()?;
     let reason = || Reason { request: format!("the hook {NAME}"), rule: "the CDI spec says so".to_owned() };
     let links = links.into_iter().map(|link| Because::new(link, reason())).collect();
     // Folders of a root that cannot be written may lie on mounts that can: /dev does.

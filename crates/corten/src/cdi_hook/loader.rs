@@ -16,7 +16,7 @@ pub fn run(run: &Run) -> Result<()> {
         run.verbosity.explain(&format!("{path} is not run: loader caches are read and written without ldconfig"));
     }
     let folders = lists::paths(run.values("folder"))?;
-    let root = run.root()?;
+    let root = run.root_to_write()?;
     let mut done = root.refresh_loader(&folders, &root.survey())?;
     unwritable::cover_all(&root, &mut done, NAME)?;
     run.verbosity.tell(&done);

@@ -8,7 +8,7 @@ pub const NAME: &str = "update-application-profile";
 
 /// Writes the profile for the GPUs whose nodes the container has.
 pub fn run(run: &Run) -> Result<()> {
-    let root = run.root()?;
+    let root = run.root_to_write()?;
     let (minors, beyond) = root.gpu_nodes()?;
     for minor in beyond {
         run.verbosity.warn(&format!("dropping invalid minor number {minor}: must be in range [0, 63]"));

@@ -19,8 +19,18 @@ pub fn given(container_spec: Option<&str>) -> Result<Option<Vec<u8>>> {
 }
 
 impl Run {
-    /// Opens the container's root. The state comes from `--container-spec`, else from stdin.
+    /// Opens the container's root, to make something in it. What is made is there for the container also if config.json
+    /// makes the root read-only for that, and the low-level runtime has done so already.
+    pub fn root_to_write(&self) -> Result<ContainerRoot> {
+        self.open().map(|(root, read_only)| if read_only { root.writable() } else { root })
+    }
+
+    /// Opens the container's root as it is. The state comes from `--container-spec`, else from stdin.
     pub fn root(&self) -> Result<ContainerRoot> {
+        self.open().map(|(root, _)| root)
+    }
+
+    fn open(&self) -> Result<(ContainerRoot, bool)> {
         let state = match &self.state {
             Some(bytes) => State::parse(bytes),
             None => State::read(io::stdin().lock()),
@@ -29,21 +39,23 @@ impl Run {
     }
 }
 
-/// The root that the runtime names (crun does), else the bundle's. A relative one is config.json's own, and counts from
-/// the bundle as that does.
-fn open_root(state: &State) -> Result<ContainerRoot> {
+/// The root that the runtime names (crun does), else the bundle's; and whether config.json makes it read-only. A relative
+/// root is config.json's own, and counts from the bundle as that does.
+fn open_root(state: &State) -> Result<(ContainerRoot, bool)> {
     let folder = state.bundle.as_deref().filter(|bundle| !bundle.is_empty());
     let container = folder.map(|bundle| Container::open(Path::new(bundle), Path::new("config.json")));
     let named = state.root.as_deref().filter(|root| root.starts_with('/'));
-    let (path, owner) = match (named, container) {
+    let read_only = |container: &Container| container.document.root().ok().flatten().is_some_and(|root| root.readonly);
+    let (path, owner, read_only) = match (named, container) {
         (Some(root), container) => {
             let path = HostPath::new(root).map_err(|error| Fault::from_error(Code::HookInput, &error))?;
-            let owner = container.and_then(|container| container.ok()?.owner().ok());
-            (path, owner.unwrap_or(Owner { uid: 0, gid: 0 }))
+            let container = container.and_then(std::result::Result::ok);
+            let owner = container.as_ref().and_then(|container| container.owner().ok());
+            (path, owner.unwrap_or(Owner { uid: 0, gid: 0 }), container.as_ref().is_some_and(read_only))
         }
         (None, Some(container)) => {
             let container = container?;
-            (container.root_path()?, container.owner()?)
+            (container.root_path()?, container.owner()?, read_only(&container))
         }
         (None, None) => return Err(Fault::new(Code::HookInput, "the container's state names no bundle")),
     };
@@ -52,7 +64,7 @@ fn open_root(state: &State) -> Result<ContainerRoot> {
         uid: seen_here(owner.uid, &map("/proc/self/uid_map")),
         gid: seen_here(owner.gid, &map("/proc/self/gid_map")),
     };
-    Ok(ContainerRoot::open(&path, owner)?)
+    Ok((ContainerRoot::open(&path, owner)?, read_only))
 }
 
 /// The number of the container's root user in the user namespace that the hook runs in. config.json has the machine's;

@@ -25,10 +25,9 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// To make things in a root that belong to the container's root user, whoever that is.
-const MAKE: &[Capability] = &[DacOverride, Chown, Fowner];
-/// The same, or to mount over a file of a root that cannot be written.
-const MAKE_OR_MOUNT: &[Capability] = &[DacOverride, Chown, Fowner, SysAdmin];
+/// To make things in a root that belong to the container's root user, whoever that is; or to get round a mount that is
+/// read-only for the container, or to mount over a file where the file system is.
+const MAKE: &[Capability] = &[DacOverride, Chown, Fowner, SysAdmin];
 
 /// All hooks.
 pub const HOOKS: &[Hook] = &[
@@ -36,7 +35,7 @@ pub const HOOKS: &[Hook] = &[
         name: loader::NAME,
         about: "make libraries known to the loader",
         options: &["folder", "ldconfig-path"],
-        keeps: MAKE_OR_MOUNT,
+        keeps: MAKE,
         work: Some(loader::run),
     },
     Hook { name: links::NAME, about: "make symbolic links", options: &["link"], keeps: MAKE, work: Some(links::run) },
@@ -51,7 +50,7 @@ pub const HOOKS: &[Hook] = &[
         name: compat::NAME,
         about: "prefer the image's forward compatibility libraries",
         options: &["host-driver-version", "host-cuda-version", "cuda-compat-container-root"],
-        keeps: MAKE_OR_MOUNT,
+        keeps: MAKE,
         work: Some(compat::run),
     },
     Hook {
@@ -65,7 +64,7 @@ pub const HOOKS: &[Hook] = &[
         name: profile::NAME,
         about: "tell EGL which GPUs there are",
         options: &[],
-        keeps: MAKE_OR_MOUNT,
+        keeps: MAKE,
         work: Some(profile::run),
     },
     Hook { name: "noop", about: "", options: &[], keeps: &[], work: None },
