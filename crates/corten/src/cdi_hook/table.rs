@@ -69,3 +69,25 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook { name: "noop", about: "", options: &[], keeps: &[], work: None },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::spec::HookName;
+
+    #[test]
+    fn every_hook_that_a_spec_of_ours_names_does_something() {
+        for name in HookName::ALL.map(HookName::name) {
+            let hook = HOOKS.iter().find(|hook| hook.name == name);
+            assert!(hook.is_some_and(|hook| hook.work.is_some() && !hook.about.is_empty()), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_hook_keeps_more_than_four_capabilities() {
+        for hook in HOOKS {
+            assert!(hook.keeps.len() <= 4, "{hook:?}");
+            assert_eq!(hook.keeps.is_empty(), hook.work.is_none(), "{hook:?}");
+        }
+    }
+}

@@ -10,3 +10,4 @@ mod ldconfig;
 mod prepare;
 mod refresh;
 mod tree;
+mod writable;
