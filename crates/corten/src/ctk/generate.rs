@@ -15,7 +15,6 @@ use super::{
     output, worse,
 };
 use crate::{
-    cdi_hook,
     codes::Code,
     fault::{Fault, Result},
     recipe::{self, Recipe},
@@ -25,7 +24,7 @@ use host::{Inventory, Platform};
 use oci::HostPath;
 use order::{Order, later_mode};
 use plan::spec::{self, SpecMode, SpecOptions};
-use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::Path};
+use std::path::Path;
 use subject::Subject;
 
 /// Makes the specification and writes it, or says why it is what it is.
@@ -42,7 +41,6 @@ pub fn run(values: &Values) -> Result<()> {
     }
     let spec = draft.spec();
     warn_of_shared_names(values, &order);
-    warn_of_hooks_to_come(&spec);
     let recipe = subject.recipe(options);
     let put = |spec: &Spec, part: Option<&str>, file: Option<&Path>| {
         let recipe = recipe.clone().map(|recipe| Recipe { part: part.map(str::to_owned), ..recipe });
@@ -101,27 +99,6 @@ fn warn_of_shared_names(values: &Values, order: &Order) {
             "devices of kind {kind} are usually GPUs: give --class={name} if a specification of those lies beside it"
         );
     }
-}
-
-/// A container that uses the spec fails at a hook which the program that it names refuses; better said now than then.
-fn warn_of_hooks_to_come(spec: &Spec) {
-    let hooks = spec.all_edits().flat_map(|edits| &edits.hooks).filter(|hook| is_this_program(&hook.path));
-    let names: BTreeSet<_> =
-        hooks.filter_map(|hook| hook.args.iter().map(String::as_str).find(|word| cdi_hook::is_to_come(word))).collect();
-    if !names.is_empty() {
-        let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        log::warn!(
-            "the hooks {names} are not in this version of nvidia-cdi-hook yet, so containers that use this spec will not \
-             start: give the path of the original's with --nvidia-cdi-hook-path, leave them out with --disable-hook, or do \
-             without any with --hooks=none"
-        );
-    }
-}
-
-/// The file is this very executable, whatever it is called.
-fn is_this_program(path: &str) -> bool {
-    let identity = |path: &str| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    identity(path).is_some_and(|file| Some(file) == identity("/proc/self/exe"))
 }
 
 /// The original's words for this stage.

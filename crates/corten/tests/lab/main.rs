@@ -5,6 +5,7 @@
 mod elsewhere;
 mod failures;
 mod hookless;
+mod hooks;
 mod interrupted;
 mod litter;
 mod machine_state;
