@@ -55,6 +55,17 @@ pub struct Conflict<'a> {
     pub files: Vec<&'a Path>,
 }
 
+/// A name that can be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described<'a> {
+    /// The name.
+    pub name: &'a QualifiedName,
+    /// The file that describes the device.
+    pub file: &'a Path,
+    /// Files of earlier folders that describe one of the same name, which does not count.
+    pub hides: Vec<&'a Path>,
+}
+
 /// Some names are no device's. The text begins as the original's, which tools look for; what follows is what one needs to
 /// see why.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +124,17 @@ impl Registry {
     /// The names of all devices that can be resolved, in the order of their bytes.
     pub fn names(&self) -> impl Iterator<Item = &QualifiedName> {
         self.devices.keys().filter(|name| self.find(name).is_some())
+    }
+
+    /// The devices that can be resolved, each with the file that counts and those that it hides, which lie in earlier folders.
+    pub fn devices(&self) -> impl Iterator<Item = Described<'_>> {
+        self.devices.iter().filter(|(name, places)| self.conflict(name, places).is_none()).filter_map(
+            |(name, places)| {
+                let (file, hidden) = places.split_last()?;
+                let path = |place: &Place| self.specs[place.spec].path.as_path();
+                Some(Described { name, file: path(file), hides: hidden.iter().map(path).collect() })
+            },
+        )
     }
 
     /// The folders, in rising order of precedence.
