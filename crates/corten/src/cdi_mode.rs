@@ -100,7 +100,7 @@ fn seal_hooks(edits: &mut ContainerEdits) -> Option<String> {
 }
 
 /// What `lstat(2)` says, as the CDI specification asks: a link is no device.
-fn host_node(path: &str) -> std::result::Result<HostNode, String> {
+pub fn host_node(path: &str) -> std::result::Result<HostNode, String> {
     let found = rustix::fs::lstat(path).map_err(as_the_original_says)?;
     let kind = match FileType::from_raw_mode(found.st_mode) {
         FileType::CharacterDevice => 'c',

@@ -55,11 +55,17 @@ pub fn write(spec: &Spec, file: Option<&Path>, format: Format) -> Result<()> {
 }
 
 fn replace(spec: &Spec, file: &Path, format: Format) -> Result<()> {
-    if fs::read(file).is_ok_and(|old| old == spec.to_text(format).as_bytes()) {
+    if says_already(file, &spec.to_text(format)) {
         log::debug!("{} says the same already", file.display());
         return Ok(());
     }
     spec.write_file(file).map_err(|error| Fault::from_error(code(&error), &error).within("failed to write CDI spec"))
+}
+
+/// What is there may be a FIFO, a device or huge: only a regular file of just this size is read.
+fn says_already(file: &Path, text: &str) -> bool {
+    let fits = |found: fs::Metadata| found.is_file() && found.len() == text.len() as u64;
+    fs::metadata(file).is_ok_and(fits) && fs::read(file).is_ok_and(|old| old == text.as_bytes())
 }
 
 fn code(error: &cdi::WriteError) -> Code {
