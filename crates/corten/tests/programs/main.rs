@@ -9,3 +9,4 @@ mod forwarding;
 mod hook;
 mod stage;
 mod tools;
+mod validate;
