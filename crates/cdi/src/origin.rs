@@ -29,10 +29,11 @@ pub struct Origin {
 
 impl Origin {
     /// What the text of a spec says of its origin, if anything.
-    pub(crate) fn of_text(text: &str) -> Option<Origin> {
-        let comments = text.lines().skip_while(|line| *line == "---").take_while(|line| line.starts_with('#'));
-        let json = comments.into_iter().find_map(|line| line.strip_prefix(MARK))?;
-        serde_json::from_str(json).ok()
+    pub(crate) fn of_text(text: &[u8]) -> Option<Origin> {
+        let lines = text.split(|byte| *byte == b'\n').skip_while(|line| *line == b"---");
+        let mut comments = lines.take_while(|line| line.starts_with(b"#"));
+        let json = comments.find_map(|line| line.strip_prefix(MARK.as_bytes()))?;
+        serde_json::from_slice(json).ok()
     }
 
     /// Takes the annotation out of a spec, as it says nothing about the spec's devices.

@@ -72,7 +72,18 @@ pub struct Failure {
     /// Which.
     pub path: PathBuf,
     /// Why.
-    pub reason: ReadError,
+    pub reason: Unused,
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unused {
+    /// It is no spec.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// It was right once.
+    #[error("is out of date, and cannot be made again: {0}")]
+    OutOfDate(String),
 }
 
 /// A name that several files of one folder describe.
@@ -82,6 +93,17 @@ pub struct Conflict<'a> {
     pub name: &'a QualifiedName,
     /// The files, all in one folder.
     pub files: Vec<&'a Path>,
+}
+
+/// A name that can be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described<'a> {
+    /// The name.
+    pub name: &'a QualifiedName,
+    /// The file that describes the device.
+    pub file: &'a Path,
+    /// Files of earlier folders that describe one of the same name, which does not count.
+    pub hides: Vec<&'a Path>,
 }
 
 /// Some names are no device's. The text begins as the original's, which tools look for; what follows is what one needs to
@@ -127,7 +149,7 @@ impl Registry {
     fn fail(&mut self, path: PathBuf, reason: ReadError) {
         let is_gone = matches!(&reason, ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound);
         if !is_gone || path.is_symlink() {
-            self.failures.push(Failure { path, reason });
+            self.failures.push(Failure { path, reason: reason.into() });
         }
     }
 
@@ -152,7 +174,7 @@ impl Registry {
                 Review::Unknown | Review::Holds => {}
                 Review::Replaced(spec) => loaded.spec = *spec,
                 Review::Unusable(why) => {
-                    self.failures.push(Failure { path: loaded.path, reason: ReadError::Stale(why) });
+                    self.failures.push(Failure { path: loaded.path, reason: Unused::OutOfDate(why) });
                     continue;
                 }
             }
@@ -163,6 +185,17 @@ impl Registry {
     /// The names of all devices that can be resolved, in the order of their bytes.
     pub fn names(&self) -> impl Iterator<Item = &QualifiedName> {
         self.devices.keys().filter(|name| self.find(name).is_some())
+    }
+
+    /// The devices that can be resolved, each with the file that counts and those that it hides, which lie in earlier folders.
+    pub fn devices(&self) -> impl Iterator<Item = Described<'_>> {
+        self.devices.iter().filter(|(name, places)| self.conflict(name, places).is_none()).filter_map(
+            |(name, places)| {
+                let (file, hidden) = places.split_last()?;
+                let path = |place: &Place| self.specs[place.spec].path.as_path();
+                Some(Described { name, file: path(file), hides: hidden.iter().map(path).collect() })
+            },
+        )
     }
 
     /// The folders, in rising order of precedence.

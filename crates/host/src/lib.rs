@@ -36,5 +36,6 @@ pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,
     Node, Platform, SharedNodes,
 };
+pub use kernel::loaded_version;
 pub use known::KnownDriver;
 pub use roots::{Roots, Wanted};

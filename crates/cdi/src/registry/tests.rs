@@ -50,6 +50,9 @@ fn later_folders_win_name_by_name() {
         folders(&[(0, "z.yaml", spec("v/gpu", "etc", &["0", "1"])), (1, "a.yaml", spec("v/gpu", "run", &["0"]))]);
     let registry = Registry::load(&folders);
     assert_eq!(env(&registry, &["v/gpu=0", "v/gpu=1"]), ["SPEC=run", "DEVICE=run-0", "SPEC=etc", "DEVICE=etc-1"]);
+    let described: Vec<_> = registry.devices().map(|it| (it.name.device(), it.file, it.hides)).collect();
+    let (etc, run) = (folders[0].join("z.yaml"), folders[1].join("a.yaml"));
+    assert_eq!(described, [("0", run.as_path(), vec![etc.as_path()]), ("1", etc.as_path(), vec![])]);
     let [first, second] = folders;
     assert_eq!(env(&Registry::load(&[second, first]), &["v/gpu=0"]), ["SPEC=etc", "DEVICE=etc-0"]);
 }

@@ -59,12 +59,18 @@ fn text(spec: &Spec, origin: Option<&Origin>, format: Format) -> String {
 }
 
 fn replace(spec: &Spec, origin: Option<&Origin>, file: &Path, format: Format) -> Result<()> {
-    if fs::read(file).is_ok_and(|old| old == text(spec, origin, format).as_bytes()) {
+    if says_already(file, &text(spec, origin, format)) {
         log::debug!("{} says the same already", file.display());
         return Ok(());
     }
     let failed = |error| Fault::from_error(code(&error), &error).within("failed to write CDI spec");
     spec.write_file(file, origin).map_err(failed)
+}
+
+/// What is there may be a FIFO, a device or huge: only a regular file of just this size is read.
+fn says_already(file: &Path, text: &str) -> bool {
+    let fits = |found: fs::Metadata| found.is_file() && found.len() == text.len() as u64;
+    fs::metadata(file).is_ok_and(fits) && fs::read(file).is_ok_and(|old| old == text.as_bytes())
 }
 
 fn code(error: &cdi::WriteError) -> Code {

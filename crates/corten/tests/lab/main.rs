@@ -12,4 +12,5 @@ mod machine_state;
 mod modules;
 mod nodes;
 mod roots;
+mod spec_files;
 mod stage;

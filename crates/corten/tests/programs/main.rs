@@ -10,3 +10,4 @@ mod hook;
 mod hooks;
 mod stage;
 mod tools;
+mod validate;
