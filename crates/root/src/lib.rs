@@ -7,6 +7,7 @@
 //! - [`ContainerRoot::survey`] finds out which distribution's layout the container has.
 //! - [`ContainerRoot::apply`] makes the links, the loader cache and the application profile that `plan` asked for:
 //!   in place, as the container's root user, again and again with the same result; or, if a step fails, not at all.
+//! - [`child`] and [`signals`] are what running programs and services need of the system that takes `unsafe`.
 //! - [`params`] is what the one hook does inside the container's mount namespace, [`privileges`] what it does first.
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -23,6 +24,7 @@ mod place;
 pub mod privileges;
 mod profile;
 mod resolve;
+pub mod signals;
 mod survey;
 
 pub use apply::{Done, Step};

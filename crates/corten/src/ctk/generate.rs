@@ -305,7 +305,7 @@ fn features(values: &Values) -> Result<Vec<String>> {
 }
 
 /// `config.toml`, which may name the driver root.
-fn config(values: &Values) -> Result<Config> {
+pub fn config(values: &Values) -> Result<Config> {
     let named = values.text("config");
     let location = match named.as_str() {
         "" => Location::find(|name| std::env::var(name).ok()),
@@ -315,7 +315,7 @@ fn config(values: &Values) -> Result<Config> {
 }
 
 /// Where to look. Folders may be relative to the caller's; links on the way to a root are the host's.
-fn roots(values: &Values, config: &Config) -> Result<Roots> {
+pub fn roots(values: &Values, config: &Config) -> Result<Roots> {
     let mut config = config.clone();
     if values.is_given("driver-root") {
         config.cli.root = folder("driver-root", &values.text("driver-root"))?.to_string();

@@ -9,3 +9,5 @@ mod forwarding;
 mod hook;
 mod stage;
 mod tools;
+mod udev_rules;
+mod units;
