@@ -169,7 +169,7 @@ fn is_this_program(path: &str) -> bool {
 }
 
 /// The original's words for this stage.
-const FAILED: &str = "failed to generate CDI spec";
+pub const FAILED: &str = "failed to generate CDI spec";
 
 impl Order {
     /// Checks in the original's order, so that of several mistakes the same one is told.

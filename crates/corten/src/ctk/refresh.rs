@@ -102,7 +102,7 @@ impl Outcome {
 pub fn once(values: &Values) -> Result<Outcome> {
     let config = generate::config(values)?;
     let file = file(values);
-    wait_for_modules();
+    wait_for_modules(&Roots::default());
     // Of two at once, one that looked earlier must not write later. Where nothing can be kept they take their chances.
     let folder = CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref()).folder_to_write();
     let _turn = folder.as_ref().and_then(|folder| folder.lock("refresh", TURN_LIMIT));
@@ -113,7 +113,7 @@ pub fn once(values: &Values) -> Result<Outcome> {
         Ok(()) => Ok(Outcome::Written),
         Err(fault) if has_nothing(&fault) => {
             let removed = remove(&file, values)?;
-            let why = fault.message().to_owned();
+            let why = fault.message().trim_start_matches(generate::FAILED).trim_start_matches(": ").to_owned();
             match removed {
                 // Somebody named a device, and it is not there.
                 _ if values.is_given("device-id") => Err(fault),
@@ -138,9 +138,13 @@ fn has_nothing(fault: &Fault) -> bool {
 
 /// The kernel announces a module before the module has found its GPUs. So whoever is started by that announcement waits
 /// until it has.
-fn wait_for_modules() {
+fn wait_for_modules(roots: &Roots) {
     let deadline = Instant::now() + MODULES_LIMIT;
-    while let Some(module) = host::module_in_motion(&Roots::default()) {
+    let mut told = false;
+    while let Some(module) = host::module_in_motion(roots) {
+        if !std::mem::replace(&mut told, true) {
+            log::debug!("the kernel module {module} is not ready; waiting for it");
+        }
         if Instant::now() > deadline {
             log::warn!("the kernel module {module} has been loading for {} s; going on", MODULES_LIMIT.as_secs());
             return;
@@ -202,6 +206,8 @@ fn remove(file: &Path, values: &Values) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use oci::HostPath;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn values(line: &str) -> Values {
         let mut values = Values::new(line.split_whitespace().map(str::to_owned).collect());
@@ -217,6 +223,30 @@ mod tests {
             assert_eq!((own.names, own.variable), (theirs.names, theirs.variable));
             assert_eq!(own.default == theirs.default, own.name() != "output", "{}", own.name());
         }
+    }
+
+    /// It comes back when the module is ready, and not before.
+    #[test]
+    fn modules_that_are_being_loaded_are_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let proc = folder.path().canonicalize().unwrap();
+        let file = proc.join("modules");
+        let roots = Roots { proc: HostPath::new(proc.to_str().unwrap()).unwrap(), ..Roots::default() };
+        wait_for_modules(&roots);
+        let line = |state: &str| format!("loop 1 0 - Live 0x0\nnvidia 61440000 0 - {state} 0x0 (POE)\n");
+        fs::write(&file, line("Loading")).unwrap();
+        let ready = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                wait_for_modules(&roots);
+                assert!(ready.load(Ordering::SeqCst));
+            });
+            // Long enough for several looks, though the test holds however long or short it is.
+            thread::sleep(MODULES_STEP * 5);
+            ready.store(true, Ordering::SeqCst);
+            fs::write(proc.join("new"), line("Live")).unwrap();
+            fs::rename(proc.join("new"), &file).unwrap();
+        });
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn what_goes_beyond_is_refused() {
         let done = partitioning(variables, privileged).on_machine("mig", RUN);
         let said = stderr(&done);
         assert_eq!(done.status.code(), Some(1), "{variables:?}: {said}");
-        assert!(said.contains(says) && said.ends_with(&format!("[CORTEN-{code}]\n")), "{variables:?}: {said}");
+        assert!(said.contains(says) && said.ends_with(&format!("[CORTEN-{code}]\"\n")), "{variables:?}: {said}");
     }
 }
 
@@ -139,7 +139,7 @@ fn partitioning_anew_between_two_starts_is_seen() {
         assert!(said.starts_with("1\n1\n") && done.status.code() == Some(1), "{what}: {said}{}", stderr(&done));
         assert!(
             said.contains(&format!(
-                "asks for {OLD:?}, which is an unknown device. Name one that this machine has: GPU 0"
+                "{OLD}\\\", which is an unknown device. Name one that this machine has: GPU 0 (GPU-"
             )) && said.contains(&format!("MIG device 0:1 ({NEW})")),
             "{what}: {said}"
         );

@@ -41,7 +41,7 @@ fn events_are_enough_for_new_devices_and_drivers() {
         repartition {added}
         wait_for "grep -q {ADDED} $SPEC"
         # A new driver takes the old one's place, and ldconfig comes last.
-        find /usr -name '*.550.54.14' -delete
+        find /usr/lib /usr/bin /usr/share -name '*550.54.14*' -delete
         "$LAB/lab" tree --machine $MACHINES/mig.toml --set driver.version=560.35.03 --to /
         sed -i s/550.54.14/560.35.03/ /proc/driver/nvidia/version
         ldconfig
@@ -49,7 +49,7 @@ fn events_are_enough_for_new_devices_and_drivers() {
         # And goes.
         find /usr/lib -name 'libcuda.so*' -delete; find /usr/lib -name 'libnvidia-ml.so*' -delete; ldconfig
         wait_for "[ ! -e $SPEC ]"
-        grep -c 'nvidia.yaml: removed: ' $D/watch.log
+        tail -n 1 $D/watch.log | grep -c 'nvidia.yaml: removed: no NVIDIA driver was found'
         finish TERM
     "#
     );
