@@ -9,8 +9,10 @@ mod generate;
 mod help;
 mod list;
 mod output;
+mod refresh;
 mod transform;
 mod validate;
+mod watch;
 mod worse;
 
 use crate::{
@@ -70,6 +72,16 @@ const COMMANDS: &[Command] = &[
                 name: "generate",
                 about: "write a specification of this machine's devices",
                 does: Does::Run(generate::FLAGS, generate::run),
+            },
+            Command {
+                name: "refresh",
+                about: "bring the file that engines read up to date with this machine",
+                does: Does::Run(refresh::FLAGS, refresh::run),
+            },
+            Command {
+                name: "watch",
+                about: "refresh whenever this machine changes, until told to end",
+                does: Does::Run(watch::FLAGS, watch::run),
             },
             Command {
                 name: "list",
@@ -337,7 +349,7 @@ mod tests {
 
     #[test]
     fn names_of_flags_are_unique() {
-        for flags in [generate::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS] {
+        for flags in [generate::FLAGS, refresh::FLAGS, watch::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS] {
             let names: Vec<_> = flags.iter().chain(GLOBAL).flat_map(Flag::all_names).collect();
             let different: std::collections::BTreeSet<_> = names.iter().collect();
             assert_eq!(names.len(), different.len(), "{names:?}");

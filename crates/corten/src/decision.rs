@@ -69,7 +69,7 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
         }
         Mode::JitCdi => {
             let target = Target::open(container)?;
-            if start && modules::load(&plan::missing_modules(request, &inventory, config), &inventory, config) {
+            if start && modules::load_missing(request, &inventory, config) {
                 inventory = machine::examine(config, wanted(request, config))?;
             }
             if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
@@ -163,7 +163,7 @@ fn wanted(request: &Request, config: &Config) -> Wanted {
     };
     let graphical = Capabilities::of(&[Capability::Graphics, Capability::Display, Capability::Video]);
     let no_channels = matches!(&request.imex, ImexRequest::Channels(names) if names.is_empty());
-    let extras = !request.gated.is_empty() || !no_channels;
+    let extras = !request.gated.is_empty() || !no_channels || request.partitions();
     Wanted { capabilities, driver: true, gpus: true, drm: capabilities.meets(graphical), extras, ..Wanted::ALL }
 }
 
@@ -195,7 +195,10 @@ fn plan_fault(error: &PlanError) -> Fault {
         | PlanError::UnknownDevice { .. }
         | PlanError::UnknownChannel { .. } => Code::DeviceUnknown,
         PlanError::Ambiguous { .. } => Code::DeviceAmbiguous,
-        PlanError::MixedNames { .. } | PlanError::InvalidChannel { .. } => Code::RequestInvalid,
+        PlanError::MixedNames { .. }
+        | PlanError::InvalidChannel { .. }
+        | PlanError::MigDevices { .. }
+        | PlanError::MigDeviceNamed { .. } => Code::RequestInvalid,
         PlanError::UnknownFact { .. } | PlanError::Requirement(RequirementError::Unknown { .. }) => Code::FactUnknown,
         PlanError::Requirement(RequirementError::Syntax { .. }) => Code::RequirementInvalid,
         // Its text ends with who demands it, not with what to do.

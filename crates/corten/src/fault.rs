@@ -42,6 +42,11 @@ impl Fault {
         self
     }
 
+    /// What failed, without what to do about it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.code

@@ -7,7 +7,7 @@
 //! container loads its modules itself).
 
 use host::Inventory;
-use plan::Config;
+use plan::{Config, Request};
 use root::child;
 use std::{
     path::{Path, PathBuf},
@@ -18,11 +18,17 @@ const PROGRAM: &str = "nvidia-modprobe";
 /// How long it may take: some seconds on a machine with many GPUs that nobody has used yet.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Tries to load `missing` modules. Says whether anything was loaded: then the machine is to be looked at again. A failure
-/// goes to the log and is no reason to stop: the plan names what is missing, and a container may get along without.
-pub fn load(missing: &[&str], inventory: &Inventory, config: &Config) -> bool {
+/// Tries to load what `request` needs and `inventory` lacks. Says whether anything was loaded: then the machine is to be
+/// looked at again. A failure goes to the log and is no reason to stop: the plan names what is missing, and a container
+/// may get along without.
+pub fn load_missing(request: &Request, inventory: &Inventory, config: &Config) -> bool {
     // Without the driver's first module the others cannot be loaded, and the plan fails with better words.
-    if !config.cli.load_kmods || inventory.nodes.ctl.is_none() || missing.is_empty() {
+    inventory.nodes.ctl.is_some() && load(&plan::missing_modules(request, inventory, config), config)
+}
+
+/// Tries to load these modules, where `load-kmods` allows it. Says whether anything was loaded.
+pub fn load(missing: &[&str], config: &Config) -> bool {
+    if !config.cli.load_kmods || missing.is_empty() {
         return false;
     }
     let Some(program) = find(host::Roots::default().executable_dirs.iter().map(Path::new)) else {
@@ -80,7 +86,9 @@ mod tests {
 
     #[test]
     fn nothing_is_run_where_that_is_not_allowed_or_of_no_use() {
-        let without_driver = Inventory::default();
-        assert!(!load(&["nvidia-uvm"], &without_driver, &Config::default()));
+        assert!(!load(&[], &Config::default()));
+        let mut config = Config::default();
+        config.cli.load_kmods = false;
+        assert!(!load(&["nvidia-uvm"], &config));
     }
 }

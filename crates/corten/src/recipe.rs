@@ -55,11 +55,23 @@ impl Recipe {
         }
     }
 
+    /// A short name for the machine, which is another as soon as the spec may be another.
+    pub fn machine(&self, inventory: &Inventory) -> String {
+        // A MIG device that was made anew has the ids of the old one and another name.
+        let made: Vec<_> = inventory.gpus.iter().flat_map(|gpu| host::makings(&self.roots, gpu)).collect();
+        let made = if made.is_empty() {
+            String::new()
+        } else {
+            format!("{:016x}", oci::digest(format!("{made:?}").as_bytes()))
+        };
+        inventory.digest() + &made
+    }
+
     /// What is to stand in the file of a spec that was made of this machine.
     pub fn origin(&self, spec: &Spec, inventory: &Inventory) -> Origin {
         Origin {
             maker: VERSION.to_owned(),
-            machine: inventory.digest(),
+            machine: self.machine(inventory),
             content: spec.digest(),
             // Plain structures have no way to fail.
             how: serde_json::to_value(self).unwrap_or_default(),

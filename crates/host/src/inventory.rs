@@ -5,6 +5,7 @@
 use crate::{Capabilities, NvmlFacts};
 use oci::{ContainerPath, HostPath};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything found on one machine. Parts that do not exist are empty, not errors: only a request can need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,6 +222,10 @@ pub struct SharedNodes {
     pub mig_config: Option<Node>,
     /// See `mig_config`.
     pub mig_monitor: Option<Node>,
+    /// Of each GPU that can be partitioned, by its minor: the minors of all capability nodes that its MIG instances have, or would have if they
+    /// were made. Their major is that of `mig_config`.
+    #[serde(default)]
+    pub mig_minors: BTreeMap<u32, Vec<u32>>,
     /// Extra mounts of GPUDirect Storage: `/run/udev`, `/etc/cufile.json`.
     pub gds_paths: Vec<HostPath>,
 }

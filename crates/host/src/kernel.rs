@@ -2,7 +2,7 @@
 
 use crate::{
     HostError, Roots, folder,
-    procfs::{Information, Majors, Params, bus_numbers},
+    procfs::{self, Information, Majors, Params, bus_numbers},
     version,
 };
 use oci::HostPath;
@@ -52,6 +52,12 @@ pub fn loaded_version(roots: &Roots) -> Result<Option<String>, HostError> {
     }
     let text = optional(&roots.sys.join("module/nvidia/version"))?;
     Ok(text.map(|text| text.trim().to_owned()).filter(|text| version::is_driver(text)))
+}
+
+/// A module of the driver that is being loaded or unloaded at this moment, so that the machine is about to change.
+pub fn module_in_motion(roots: &Roots) -> Option<String> {
+    let modules = optional(&roots.proc.join("modules")).ok()??;
+    procfs::module_in_motion(&modules).map(str::to_owned)
 }
 
 fn gpus(folder: &HostPath, remarks: &mut Vec<String>) -> Result<Vec<Information>, HostError> {

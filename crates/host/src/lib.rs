@@ -31,11 +31,11 @@ pub use described::{Described, DescriptionError};
 pub use discover::{Discovery, discover, discover_again};
 pub use error::HostError;
 pub use facts::{Addressing, GpuFacts, MigFacts, NvmlFacts};
-pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, NVML_SONAME, locate_nvml};
+pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, Making, NVML_SONAME, locate_nvml, makings};
 pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,
     Node, Platform, SharedNodes,
 };
-pub use kernel::loaded_version;
+pub use kernel::{loaded_version, module_in_motion};
 pub use known::KnownDriver;
 pub use roots::{Roots, Wanted};

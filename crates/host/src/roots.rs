@@ -88,7 +88,7 @@ pub struct Wanted {
     pub gpus: bool,
     /// DRM nodes and links of the GPUs.
     pub drm: bool,
-    /// NVSwitch, GPUDirect Storage, InfiniBand, GDRCopy and IMEX nodes.
+    /// NVSwitch, GPUDirect Storage, InfiniBand, GDRCopy and IMEX nodes, and the numbers of MIG's capability nodes.
     pub extras: bool,
     /// Vendor-neutral libraries (`libGL.so`, `libOpenCL.so` …) that belong to the distribution rather than the driver:
     /// the feature flag `enable-explicit-driver-libraries`.

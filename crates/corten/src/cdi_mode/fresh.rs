@@ -41,10 +41,10 @@ pub fn review(registry: &mut Registry, names: &[String], config: &Config, start:
 /// What the spec would be now, if that is something else.
 fn renewed(spec: &Spec, origin: &Origin, recipe: &Recipe, config: &Config, start: bool) -> Result<Option<Spec>> {
     let mut inventory = recipe.look()?;
-    if start && modules::load(&gone(spec, &inventory.nodes), &inventory, config) {
+    if start && inventory.nodes.ctl.is_some() && modules::load(&gone(spec, &inventory.nodes), config) {
         inventory = recipe.look()?;
     }
-    if origin.maker == VERSION && origin.machine == inventory.digest() {
+    if origin.maker == VERSION && origin.machine == recipe.machine(&inventory) {
         return Ok(None);
     }
     recipe.ask_nvml(&mut inventory, config)?;

@@ -102,7 +102,7 @@ fn warn_of_shared_names(values: &Values, order: &Order) {
 }
 
 /// The original's words for this stage.
-const FAILED: &str = "failed to generate CDI spec";
+pub const FAILED: &str = "failed to generate CDI spec";
 
 fn check_platform(platform: Platform) -> Result<()> {
     match platform {

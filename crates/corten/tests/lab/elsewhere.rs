@@ -39,9 +39,9 @@ fn an_inventory_is_enough() {
         let root = if machine == "other-root" { "/run/nvidia/driver" } else { "/" };
         stage.write("config.toml", &format!("[nvidia-container-cli]\nroot = {root:?}\n"));
         let there = format!("{}; \"${{SHIM%/*}}/corten\" inventory --json >\"$D/machine.json\"", generate(modes, ""));
-        let there = written(machine, &stage.command_at(machine, &[], &there).output().unwrap());
+        let there = written(machine, &stage.command_on(machine, &[], &there).output().unwrap());
         let here = generate(modes, r#"--machine="$D/machine.json""#);
-        let here = written(machine, &stage.command_at("no-gpu", &[], &here).output().unwrap());
+        let here = written(machine, &stage.command_on("no-gpu", &[], &here).output().unwrap());
         assert_eq!(here, there, "{machine}");
         assert_eq!(there.matches("cdiVersion").count(), modes.split(' ').count(), "{machine}");
     }
@@ -53,7 +53,7 @@ fn a_driver_root_and_a_few_lines_are_enough() {
     let stage = Stage::without_runtime(&["bare"]);
     let copy = "mkdir \"$D/root\"; cd /run/nvidia/driver; for part in usr etc lib lib64 bin; do
                     [ ! -e $part ] || cp -a $part \"$D/root\" || exit 1; done";
-    written("copy", &stage.command_at("other-root", &[], copy).output().unwrap());
+    written("copy", &stage.command_on("other-root", &[], copy).output().unwrap());
     stage.write("machine.json", r#"{"gpus": [{"uuid": "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c", "minor": 3}]}"#);
     for (what, flags) in [("driver only", "none"), ("with a GPU", r#""$D/machine.json""#)] {
         let script = generate("nvml", &format!(r#"--driver-root="$D/root" --machine={flags}"#));
@@ -66,7 +66,7 @@ fn a_driver_root_and_a_few_lines_are_enough() {
         };
         let spec = outside(&script);
         for machine in ["no-gpu", "eight-gpus-nvswitch", "broken-nvml"] {
-            let there = written(what, &stage.command_at(machine, &[], &script).output().unwrap());
+            let there = written(what, &stage.command_on(machine, &[], &script).output().unwrap());
             assert_eq!(
                 there.replace(&shown(&stage, "root"), "R"),
                 spec.replace(&shown(&stage, "root"), "R"),
@@ -97,7 +97,7 @@ fn mistakes_are_said_with_their_place() {
         ("{\"driver\": {\"version\": \"550.54.14\"}}", "its files are not described. Name the folder"),
     ] {
         stage.write("machine.json", text);
-        let done = stage.command_at("two-gpus", &[], &generate("nvml", r#"--machine="$D/machine.json""#)).output();
+        let done = stage.command_on("two-gpus", &[], &generate("nvml", r#"--machine="$D/machine.json""#)).output();
         let said = stderr(&done.unwrap());
         assert!(said.contains(want) && said.lines().count() == 1, "{text}: {said}");
     }

@@ -84,14 +84,15 @@ impl Stage {
         });
     }
 
-    /// A shell script on a simulated machine, ready to run. `$SHIM` is our runtime, `$D` the stage's folder, `$B` the
-    /// bundle, `$ID` a container's name, `$LAB` the lab's folder.
+    /// A shell script on the machine `small`, with these settings, ready to run. `$SHIM` is our runtime, `$CTK` our
+    /// `nvidia-ctk`, `$D` the stage's folder, `$B` the bundle, `$ID` a container's name, `$LAB` the lab's folder, `$MACHINES`
+    /// that of its machines.
     pub fn command(&self, machine: &[&str], script: &str) -> Command {
-        self.command_at("small", machine, script)
+        self.command_on("small", machine, script)
     }
 
-    /// The same on another machine than `small.toml`.
-    pub fn command_at(&self, machine: &str, settings: &[&str], script: &str) -> Command {
+    /// The same on another machine.
+    pub fn command_on(&self, machine: &str, settings: &[&str], script: &str) -> Command {
         let mut lab = Command::new(folder("CORTEN_LAB").join("lab"));
         lab.args(["run", "--machine"]).arg(folder("CORTEN_MACHINES").join(format!("{machine}.toml")));
         for setting in settings {
@@ -100,6 +101,7 @@ impl Stage {
         lab.args(["--", "/bin/sh", "-c", script]).current_dir(self.dir.path());
         lab.env("SHIM", folder("CORTEN_BIN").join("nvidia-container-runtime")).env("D", self.dir.path());
         lab.env("B", self.path("bundle")).env("ID", self.id());
+        lab.env("CTK", folder("CORTEN_BIN").join("nvidia-ctk")).env("MACHINES", folder("CORTEN_MACHINES"));
         lab.env("LAB", folder("CORTEN_LAB")).env("NVIDIA_CTK_CONFIG_FILE_PATH", self.path("config.toml"));
         lab
     }
@@ -113,6 +115,11 @@ impl Stage {
     /// Runs such a script.
     pub fn on(&self, machine: &[&str], script: &str) -> Output {
         self.command(machine, script).output().unwrap()
+    }
+
+    /// Runs such a script on another machine.
+    pub fn on_machine(&self, machine: &str, script: &str) -> Output {
+        self.command_on(machine, &[], script).output().unwrap()
     }
 
     /// Everything in the container's root.

@@ -5,6 +5,7 @@ use super::{DescriptionError, wrong};
 use crate::{DriverFile, DrmLink, Gpu, ImexChannel, MigDevice, Node, SharedNodes};
 use oci::{ContainerPath, HostPath};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Major of GPUs, nvidiactl and nvidia-modeset.
 const NVIDIA: u32 = 195;
@@ -74,6 +75,7 @@ pub struct NodesPart {
     imex_major: Option<u32>,
     mig_config: Option<NodePart>,
     mig_monitor: Option<NodePart>,
+    mig_minors: BTreeMap<u32, Vec<u32>>,
     gds_paths: Vec<HostPath>,
 }
 
@@ -187,6 +189,7 @@ impl NodesPart {
             imex_major: self.imex_major,
             mig_config: capability(self.mig_config, "nodes.mig_config")?,
             mig_monitor: capability(self.mig_monitor, "nodes.mig_monitor")?,
+            mig_minors: self.mig_minors,
             gds_paths: self.gds_paths,
         })
     }
