@@ -4,7 +4,7 @@
 mod explain;
 mod order;
 mod parts;
-mod places;
+pub mod places;
 mod subject;
 mod table;
 

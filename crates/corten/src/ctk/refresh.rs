@@ -8,7 +8,8 @@
 
 use super::{
     flags::{Flag, Values},
-    generate, output,
+    generate::{self, places},
+    output,
 };
 use crate::{
     codes::Code,
@@ -100,7 +101,7 @@ impl Outcome {
 
 /// Refreshes once.
 pub fn once(values: &Values) -> Result<Outcome> {
-    let config = generate::config(values)?;
+    let config = places::config(values)?;
     let file = file(values);
     wait_for_modules(&Roots::default());
     // Of two at once, one that looked earlier must not write later. Where nothing can be kept they take their chances.

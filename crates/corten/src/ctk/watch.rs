@@ -12,7 +12,8 @@ mod sources;
 
 use super::{
     flags::{Flag, Values},
-    generate, refresh,
+    generate::places,
+    refresh,
 };
 use crate::{
     codes::Code,
@@ -71,7 +72,7 @@ pub fn run(values: &Values) -> Result<()> {
         at_most: seconds(values, "at-most")?,
     };
     // Mistakes in what never changes end it here; later failures may pass.
-    let roots = generate::roots(values, &generate::config(values)?)?;
+    let roots = places::roots(values, &places::config(values)?)?;
     let ending = EndSignals::catch().map_err(failed)?;
     let mut sources = Sources::open();
     let mut watch = Watch { values, roots, last: None, complaint: String::new(), failures: 0 };
