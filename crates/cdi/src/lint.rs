@@ -1,10 +1,11 @@
 //! Whether a spec is valid, and whether it is any good: every rule of CDI that a text breaks, and a lint of what is allowed
 //! and goes wrong all the same. Nothing here looks at the machine; a [`Host`] is asked.
 //!
-//! Names of findings are stable: people filter by them.
+//! Names of findings are stable, since people filter by them, and stand in one table (`catalogue.rs`).
 
 mod against_host;
 mod between_files;
+mod catalogue;
 mod content;
 mod lines;
 mod versions;
@@ -15,6 +16,7 @@ use crate::read::{ReadError, read_regular};
 use crate::spec::Spec;
 use crate::validate::{InvalidDevice, InvalidEdits, InvalidSpec};
 pub use between_files::same_names;
+pub use catalogue::FINDINGS;
 use lines::Lines;
 use std::path::Path;
 
@@ -116,6 +118,7 @@ impl Report {
     /// Adds findings, each with the line of its place.
     pub fn add(&mut self, findings: Vec<Finding>) {
         for mut finding in findings {
+            debug_assert!(catalogue::has(finding.name, finding.severity), "{} is not in the table", finding.name);
             let place = finding.place.as_ref();
             finding.line = finding.line.or_else(|| place.and_then(|place| self.lines.line(place)));
             self.findings.push(finding);

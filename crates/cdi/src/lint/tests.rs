@@ -186,3 +186,13 @@ fn one_name_in_two_files_is_told_of_both() {
     assert_eq!((report.findings[0].name, report.findings[0].line), ("conflicting-device", Some(4)));
     assert!(same_names(&files[..1]).is_empty());
 }
+
+#[test]
+fn the_documentation_has_the_table() {
+    let page = include_str!("../../../../docs/cdi-validate.md");
+    let row = |(name, severity, meaning): &(&str, Severity, &str)| {
+        format!("| `{name}` | {} | {meaning} |\n", if *severity == Severity::Error { "error" } else { "warning" })
+    };
+    let table: String = FINDINGS.iter().map(row).collect();
+    assert!(page.contains(&table), "docs/cdi-validate.md should have this table:\n{table}");
+}
