@@ -40,7 +40,8 @@ fn the_hosts_fingerprint_survives_the_file() {
         size: 2,
         modified_ns: i128::from(i64::MAX) * 1000,
     };
-    let gpu = host::GpuFingerprint { bus_id: "0".into(), uuid: "GPU-1".into(), minor: 0, mig: vec![(1, 2)] };
+    let made = vec![Some(host::Making { ino: 3, changed_ns: i128::from(i64::MAX) * 1000 })];
+    let gpu = host::GpuFingerprint { bus_id: "0".into(), uuid: "GPU-1".into(), minor: 0, mig: vec![(1, 2)], made };
     let fingerprint =
         host::Fingerprint { boot_id: "b".into(), kernel_version: None, gpus: vec![gpu], nvml: Some(identity) };
     let ask = Ask {
