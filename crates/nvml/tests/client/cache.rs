@@ -53,7 +53,7 @@ fn the_hosts_fingerprint_survives_the_file() {
         uuid: "GPU-1".into(),
         minor: 0,
         mig: vec![(1, 2)],
-        made: vec![None],
+        made: vec![Some(host::Making { ino: 3, changed_ns: i128::from(i64::MAX) * 1000 })],
     };
     let fingerprint =
         host::Fingerprint { boot_id: "b".into(), kernel_version: None, gpus: vec![gpu], nvml: Some(identity) };
