@@ -136,7 +136,7 @@ fn every_machine_mode_and_flag() {
 
 /// Runs every line of flags on one machine.
 fn answers(machine: &str, settings: &[&str], program: &str) -> Answers {
-    let work = tempfile::tempdir().unwrap();
+    let work = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let mut script = "umask 022\n".to_owned();
     for (number, flags) in FLAGS.iter().enumerate() {
         let _ = writeln!(

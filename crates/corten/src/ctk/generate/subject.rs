@@ -8,7 +8,7 @@ use plan::{
     Config,
     spec::{self, SpecOptions},
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The word for a machine of which nothing is known but its driver.
 const NONE: &str = "none";
@@ -64,7 +64,7 @@ impl Subject {
     }
 }
 
-fn elsewhere(file: &PathBuf, root: Option<&HostPath>, wanted: Wanted) -> Result<Inventory> {
+fn elsewhere(file: &Path, root: Option<&HostPath>, wanted: Wanted) -> Result<Inventory> {
     let described = match file.to_str() {
         Some(NONE) => Described::default(),
         _ => machine::described(file)?,
