@@ -21,6 +21,7 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ("bench", "measure what a GPU costs at container start, beside plain runc and beside the original", bench::run),
     ("inside-demo", "", demo::inside),
     ("inside-bench", "", bench::inside),
+    ("inside-bench-specs", "", bench::inside_specs),
 ];
 
 fn main() -> ExitCode {

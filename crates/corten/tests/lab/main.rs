@@ -4,6 +4,7 @@
 
 mod elsewhere;
 mod failures;
+mod generate;
 mod hookless;
 mod hooks;
 mod interrupted;

@@ -58,7 +58,7 @@ impl Order {
         let mode = mode(&values.text("mode"))?;
         let strategies =
             values.list("device-name-strategy").iter().map(|name| strategy(name)).collect::<Result<_>>()?;
-        let hook_program = hook_program(&values.text("nvidia-cdi-hook-path"), is_elsewhere(values))?;
+        let hook_program = hook_program(&values.text("nvidia-cdi-hook-path"), !looks_for_hook(values))?;
         let output = output::file(&values.text("output"), format, values.is_given("format"));
         let (output, format) = output.map_or((None, format), |(path, format)| (Some(path), format));
         kind(values)?;
@@ -101,9 +101,14 @@ fn strategy(name: &str) -> Result<NameStrategy> {
     found.ok_or_else(|| usage(format!("invalid device name strategy: {name}"), "Give index, uuid or type-index"))
 }
 
-/// An absolute path is taken as it is. A name is looked up; one that is nowhere, or is meant for another machine, is
-/// expected in `/usr/bin`.
-fn hook_program(given: &str, elsewhere: bool) -> Result<HostPath> {
+/// The program that hooks name is on this machine, and there will be hooks.
+fn looks_for_hook(values: &Values) -> bool {
+    !is_elsewhere(values) && values.text("hooks") != "none"
+}
+
+/// An absolute path is taken as it is. A name is looked up; one that is nowhere, or need not be looked for, is expected
+/// in `/usr/bin`.
+fn hook_program(given: &str, as_usual: bool) -> Result<HostPath> {
     let name = if given.is_empty() { "nvidia-cdi-hook" } else { given };
     let bad = |error: oci::NotAbsolute| usage(format!("--nvidia-cdi-hook-path: {error}"), "Give an absolute path");
     if name.starts_with('/') {
@@ -111,7 +116,7 @@ fn hook_program(given: &str, elsewhere: bool) -> Result<HostPath> {
     }
     let standard = if name.rsplit('/').next() == Some("nvidia-ctk") { "nvidia-ctk" } else { "nvidia-cdi-hook" };
     let standard = HostPath::root().join("usr/bin").join(standard);
-    if elsewhere {
+    if as_usual {
         return Ok(standard);
     }
     let search = std::env::var_os("PATH").unwrap_or_default();
