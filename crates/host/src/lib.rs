@@ -26,7 +26,7 @@ mod sample;
 mod version;
 
 pub use capability::{Capabilities, Capability};
-pub use discover::{Discovery, discover, discover_again};
+pub use discover::{Discovery, discover, discover_again, discover_as_nvml_does};
 pub use error::HostError;
 pub use facts::{GpuFacts, MigFacts, NvmlFacts};
 pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, NVML_SONAME, locate_nvml};

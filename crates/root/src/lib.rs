@@ -18,6 +18,7 @@ pub mod exec;
 mod folders;
 mod loader;
 mod mount;
+pub mod own_mounts;
 pub mod params;
 mod place;
 pub mod privileges;

@@ -73,6 +73,12 @@ pub const FLAGS: &[Flag] = &[
         "look for configuration files only in these folders of the host",
     ),
     Flag::text(
+        "gpus-from",
+        "NVIDIA_CTK_CDI_GENERATE_GPUS_FROM",
+        "who lists GPUs and MIG devices: kernel (its files), or nvml (as the original does); not in the original",
+    )
+    .by_default("kernel"),
+    Flag::text(
         "nvidia-cdi-hook-path",
         "NVIDIA_CTK_CDI_HOOK_PATH",
         "program that hooks name: a path, or a name in $PATH",
@@ -133,7 +139,12 @@ pub fn run(values: &Values) -> Result<()> {
         explicit_libraries: features.iter().any(|flag| flag == "enable-explicit-driver-libraries"),
     };
     leave_out_all(&mut options);
-    let mut inventory = machine::examine_at(&roots, options.mode.wanted(options.explicit_libraries))?;
+    let wanted = options.mode.wanted(options.explicit_libraries);
+    let mut inventory = match values.text("gpus-from").as_str() {
+        "kernel" => machine::examine_at(&roots, wanted)?,
+        "nvml" => machine::examine_as_nvml_does(&roots, wanted, &config).map_err(|fault| fault.within(FAILED))?,
+        other => return Err(usage(format!("--gpus-from: {other:?} lists no GPUs"), "Give kernel or nvml")),
+    };
     if order.mode.is_none() {
         check_platform(inventory.platform)?;
     }
