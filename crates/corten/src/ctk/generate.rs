@@ -5,20 +5,19 @@ use super::{
     output,
 };
 use crate::{
-    cdi_hook,
     codes::Code,
     fault::{Fault, Result},
     machine,
     runtime::{lowlevel, settings::Location},
 };
-use cdi::{Format, Kind, Spec};
+use cdi::{Format, Kind};
 use host::{Platform, Roots};
 use oci::HostPath;
 use plan::{
     Config, PlanError,
     spec::{self, HookName, HookSwitches, NameStrategy, SpecError, SpecMode, SpecOptions},
 };
-use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::PathBuf};
+use std::path::PathBuf;
 
 /// Modes for other kinds of machine, whose place is kept.
 const LATER_MODES: [&str; 2] = ["csv", "wsl"];
@@ -152,31 +151,9 @@ pub fn run(values: &Values) -> Result<()> {
         machine::ask_nvml_at(&roots, &mut inventory, &config).map_err(|fault| fault.within(FAILED))?;
     }
     let spec = spec::spec(&inventory, &options).map_err(|error| refused(&error))?;
-    warn_of_hooks_to_come(&spec);
     output::write(&spec, order.output.as_deref(), order.format)?;
     log::info!("Generated CDI spec with version {}", spec.cdi_version);
     Ok(())
-}
-
-/// A container that uses the spec fails at a hook which the program that it names refuses; better said now than then.
-fn warn_of_hooks_to_come(spec: &Spec) {
-    let edits = spec.devices.iter().map(|device| &device.container_edits).chain([&spec.container_edits]);
-    let hooks = edits.flat_map(|edits| &edits.hooks).filter(|hook| is_this_program(&hook.path));
-    let names: BTreeSet<_> =
-        hooks.filter_map(|hook| hook.args.iter().map(String::as_str).find(|word| cdi_hook::is_to_come(word))).collect();
-    if !names.is_empty() {
-        let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        log::warn!(
-            "the hooks {names} are not in this version of nvidia-cdi-hook yet, so containers that use this spec will not \
-             start: give the path of the original's with --nvidia-cdi-hook-path, or leave them out with --disable-hook"
-        );
-    }
-}
-
-/// The file is this very executable, whatever it is called.
-fn is_this_program(path: &str) -> bool {
-    let identity = |path: &str| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    identity(path).is_some_and(|file| Some(file) == identity("/proc/self/exe"))
 }
 
 /// The original's words for this stage.

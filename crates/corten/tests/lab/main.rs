@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod failures;
+mod hooks;
 mod interrupted;
 mod litter;
 mod machine_state;
