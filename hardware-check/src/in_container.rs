@@ -6,7 +6,7 @@ use crate::{
     cuda, discovery, in_place,
     machine::Machine,
     report::{Bad, Verdict, fail, skip},
-    specification::{self, Specification},
+    specification,
     stage::Stage,
 };
 use serde_json::{Value, json};
@@ -38,24 +38,24 @@ pub fn cuda(stage: &Stage, machine: &Machine) -> Verdict {
 }
 
 /// `nvidia-smi -L` in a container that asks for the specification's `all`.
-pub fn list_by_spec(stage: &Stage, machine: &Machine, expected: Result<&str, &Bad>, spec: &Specification) -> Verdict {
+pub fn list_by_spec(stage: &Stage, machine: &Machine, expected: Result<&str, &Bad>, spec: &Verdict) -> Verdict {
     ready(spec)?;
     same_list(stage, machine, expected, "list-cdi", ALL_OF_SPEC, "nvidia-container-runtime.cdi")
 }
 
 /// The CUDA driver API in such a container.
-pub fn cuda_by_spec(stage: &Stage, machine: &Machine, spec: &Specification) -> Verdict {
+pub fn cuda_by_spec(stage: &Stage, machine: &Machine, spec: &Verdict) -> Verdict {
     ready(spec)?;
     probe(stage, machine, "cuda-cdi", ALL_OF_SPEC, "nvidia-container-runtime.cdi")
 }
 
 const ALL_OF_SPEC: &str = "nvidia.com/gpu=all";
 
-fn ready(spec: &Specification) -> Verdict<()> {
-    spec.usable()?;
-    match &spec.to_come {
-        Some(words) => skip(words.clone()),
-        None => Ok(()),
+/// Its failure has a line of its own.
+fn ready(spec: &Verdict) -> Verdict<()> {
+    match spec {
+        Ok(_) => Ok(()),
+        Err(_) => skip("there is no specification to start it by"),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Machine {
     pub missing: String,
     /// What NVML says, asked now.
     pub nvml: Result<NvmlFacts, String>,
+    /// For each GPU of the inventory, whether this process may use it.
+    usable: Vec<bool>,
     /// It is the lab's.
     pub simulated: bool,
     /// `uname -r`.
@@ -40,11 +42,13 @@ impl Machine {
             }
         }
         let loaded = fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
-        // Several can be there, as in a container on a machine that has one itself; the loaded module's is the right one.
+        // Several can be there, as in a container on a machine that has one itself: the loaded module's is the right one,
+        // and of several views of it that which holds its programs too.
         let fits = |(_, inventory): &(Roots, Inventory)| {
-            inventory.driver.as_ref().is_some_and(|driver| loaded.contains(&driver.version))
+            let version = inventory.driver.as_ref().is_some_and(|driver| loaded.contains(&driver.version));
+            (version, binary(inventory, "nvidia-smi").is_some())
         };
-        let best = found.iter().position(fits).unwrap_or(0);
+        let best = (0..found.len()).rev().max_by_key(|at| fits(&found[*at])).unwrap_or(0);
         let (roots, inventory) = match found.into_iter().nth(best) {
             Some(found) => found,
             None => at("/").unwrap_or_else(|_| (Roots::default(), Inventory::default())),
@@ -54,10 +58,12 @@ impl Machine {
             inventory,
             missing: tried.join(", "),
             nvml: Err("it was not asked".to_owned()),
+            usable: Vec::new(),
             simulated: Path::new(machine::STATE_FILE).exists(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         };
         machine.nvml = machine.ask(stage);
+        machine.usable = machine.usable();
         machine
     }
 
@@ -71,8 +77,8 @@ impl Machine {
             fingerprint: (),
             user: None,
             expected: Expected {
-                gpus: self.seen().count(),
-                mig_devices: self.seen().map(|gpu| self.seen_mig(gpu).count()).sum(),
+                gpus: self.inventory.gpus.iter().filter(|gpu| gpu.node.exists).count(),
+                mig_devices: 0,
             },
             timeout: stage.limit,
             cache: CachePlace::NONE,
@@ -90,16 +96,23 @@ impl Machine {
         self.driver().map(|driver| driver.version.clone())
     }
 
-    /// The driver's file that ends in `name`.
+    /// A program of the driver.
     pub fn program(&self, name: &str) -> Option<&DriverFile> {
-        let binary = |file: &&DriverFile| matches!(file.kind, FileKind::Binary) && file.host.file_name() == name;
-        self.driver()?.files.iter().find(binary)
+        binary(&self.inventory, name)
     }
 
-    /// The GPUs that this process may use. The kernel lists all of the machine's, also in a container that was given
-    /// some of them.
+    /// The kernel lists all GPUs of the machine, also in a container that was given some of them. Only where NVML lists
+    /// fewer are nodes opened, since that may wake a GPU, which takes its time.
+    fn usable(&self) -> Vec<bool> {
+        let gpus = &self.inventory.gpus;
+        let all = self.nvml.as_ref().map_or(true, |facts| facts.gpus.len() >= gpus.len());
+        gpus.iter().map(|gpu| all || opens(&gpu.node, true)).collect()
+    }
+
+    /// The GPUs that this process may use.
     pub fn seen(&self) -> impl Iterator<Item = &Gpu> {
-        self.inventory.gpus.iter().filter(|gpu| opens(&gpu.node, true))
+        let both = self.inventory.gpus.iter().zip(&self.usable);
+        both.filter(|(_, usable)| **usable).map(|(gpu, _)| gpu)
     }
 
     /// Its MIG devices that this process may use.
@@ -113,6 +126,11 @@ impl Machine {
         self.seen().count() < self.inventory.gpus.len()
             || self.seen().any(|gpu| self.seen_mig(gpu).count() < gpu.mig.len())
     }
+}
+
+fn binary<'a>(inventory: &'a Inventory, name: &str) -> Option<&'a DriverFile> {
+    let fits = |file: &&DriverFile| matches!(file.kind, FileKind::Binary) && file.host.file_name() == name;
+    inventory.driver.as_ref()?.files.iter().find(fits)
 }
 
 /// Without repetition: the roots in use, and those that the loader's variable points into.

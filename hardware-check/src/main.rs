@@ -111,7 +111,7 @@ fn run_all(stage: &stage::Stage, machine: &machine::Machine, report: &mut Report
     report.line("mig devices", discovery::mig_devices(machine));
     report.line("device nodes", discovery::nodes(machine));
     let spec = specification::same_both_ways(stage, machine);
-    report.line("cdi spec", spec.verdict());
+    report.line("cdi spec", spec.clone());
     let place = in_place::Place::make(stage, machine)?;
     let listed = place.list(machine);
     report.line("list, in place", listed.as_ref().map(|list| in_place::describe(list)).map_err(Clone::clone));

@@ -120,11 +120,9 @@ impl Report {
 
     /// One line, without what tells who the machine is.
     fn cleaned(&self, text: &str) -> String {
-        let words: Vec<String> = text.split_whitespace().map(shortened).collect();
-        let mut line = words.join(" ");
-        if self.host.len() > 2 && !line.contains(&format!("/{}", self.host)) {
-            line = line.replace(&self.host, "HOST");
-        }
+        let words =
+            text.split_whitespace().map(|word| if word == self.host { "HOST".to_owned() } else { shortened(word) });
+        let line = words.collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(LONGEST) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,

@@ -8,48 +8,16 @@ use crate::{
     stage::Stage,
 };
 
-/// A spec that is the same both ways, and is kept for containers.
-pub struct Specification {
-    said: Verdict,
-    /// Hooks that it names and that this version's `nvidia-cdi-hook` does not have yet, in the words of `generate`.
-    pub to_come: Option<String>,
-}
-
-impl Specification {
-    /// For the report.
-    pub fn verdict(&self) -> Verdict {
-        self.said.clone()
-    }
-
-    /// It can be used.
-    pub fn usable(&self) -> Verdict<()> {
-        match &self.said {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Bad::Skip("there is no specification to start it by".to_owned())),
-        }
-    }
-}
-
-/// Makes it twice, and compares.
-pub fn same_both_ways(stage: &Stage, machine: &Machine) -> Specification {
-    let mut to_come = None;
-    let said = compare(stage, machine, &mut to_come);
-    Specification { said, to_come }
-}
-
-fn compare(stage: &Stage, machine: &Machine, to_come: &mut Option<String>) -> Verdict {
+/// Makes it twice, compares, and keeps it for containers.
+pub fn same_both_ways(stage: &Stage, machine: &Machine) -> Verdict {
     discovery::facts(machine)?;
     configure(stage, machine)?;
-    let (kernel, warnings) = generate(stage, machine, "kernel")?;
-    *to_come =
-        warnings.lines().find(|line| line.contains("not in this version of nvidia-cdi-hook yet")).map(str::to_owned);
-    let (nvml, _) = generate(stage, machine, "nvml")?;
+    let (kernel, nvml) = (generate(stage, machine, "kernel")?, generate(stage, machine, "nvml")?);
     if kernel == nvml {
         std::fs::write(stage.path("cdi/nvidia.yaml"), &kernel).map_err(|error| Bad::Fail(error.to_string()))?;
         return Ok(format!("{} lines, the same from the kernel's files and from NVML", kernel.lines().count()));
     }
     let differ = kernel.lines().zip(nvml.lines()).enumerate().find(|(_, (ours, theirs))| ours != theirs);
-    let (ours, theirs) = (kernel.lines().count(), nvml.lines().count());
     match differ {
         Some((number, (ours, theirs))) => fail(format!(
             "from line {} on: {:?} from the kernel's files, {:?} from NVML",
@@ -57,7 +25,11 @@ fn compare(stage: &Stage, machine: &Machine, to_come: &mut Option<String>) -> Ve
             ours.trim(),
             theirs.trim()
         )),
-        None => fail(format!("{ours} lines from the kernel's files, {theirs} from NVML")),
+        None => fail(format!(
+            "{} lines from the kernel's files, {} from NVML",
+            kernel.lines().count(),
+            nvml.lines().count()
+        )),
     }
 }
 
@@ -74,8 +46,8 @@ pub fn configure(stage: &Stage, machine: &Machine) -> Verdict<()> {
     std::fs::write(stage.path("config.toml"), text).map_err(|error| Bad::Fail(format!("config.toml: {error}")))
 }
 
-/// The specification and what was said about it.
-fn generate(stage: &Stage, machine: &Machine, from: &str) -> Verdict<(String, String)> {
+/// The specification.
+fn generate(stage: &Stage, machine: &Machine, from: &str) -> Verdict {
     let mut command = stage.program("nvidia-ctk");
     command.args(["cdi", "generate", "--gpus-from", from]);
     command.arg(format!("--driver-root={}", machine.roots.driver)).arg(format!("--dev-root={}", machine.roots.dev));
@@ -87,7 +59,7 @@ fn generate(stage: &Stage, machine: &Machine, from: &str) -> Verdict<(String, St
     }
     let done = stage.run(&mut command).map_err(Bad::Fail)?;
     match done.success {
-        true => Ok((done.stdout, done.stderr)),
+        true => Ok(done.stdout),
         false => fail(format!("generate --gpus-from={from}: {}", done.complaint(stage.limit))),
     }
 }

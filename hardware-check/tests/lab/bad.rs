@@ -26,7 +26,7 @@ fn nvmls_refusal_is_told_and_cuda_is_tried_all_the_same() {
 #[test]
 fn nothing_waits_for_an_nvml_that_hangs() {
     let report = report_after("two-gpus", &["nvml.hang=true"], "", "--limit 3");
-    report.has("nvml", "fail", "NVML did not answer within 3 s during nvmlInit_v2 and was stopped");
+    report.has("nvml", "fail", "NVML did not answer within 3 s in nvmlInit_v2 and was stopped");
     report.has("list, container", "skip", "");
     assert_eq!(report.status, Some(1));
 }
@@ -60,7 +60,11 @@ fn cuda_can_fail_while_all_else_holds() {
 fn what_nvml_says_otherwise_is_found_out() {
     let change = |what: &str| format!("sed -i '{what}' /proc/driver/corten-lab.json");
     let report = report_after("two-gpus", &[], &change("s/GPU-4404041a/GPU-ffff041a/"), "");
-    report.has("gpus", "fail", "GPU 1: the kernel says GPU-4404041a… at 0000:08:00.0, minor 1, NVML says GPU-ffff041a…");
+    report.has(
+        "gpus",
+        "fail",
+        "GPU 1: the kernel says GPU-4404041a… at 0000:08:00.0, minor 1, NVML says GPU-ffff041a…",
+    );
     report.has("cdi spec", "fail", "from the kernel's files");
     let report = report_after("two-gpus", &[], &change("s/550.54.14/550.54.15/"), "");
     report.has("driver version", "fail", "the files say 550.54.14, NVML says 550.54.15");

@@ -2,9 +2,7 @@
 //! disk is tried on this machine's own `/dev/null`, which is 1:3 everywhere.
 
 use super::*;
-use crate::{
-    GpuFacts, Inventory, MigFacts, NvmlFacts, Roots, Wanted, discover, discover_as_nvml_does, sample::Tree,
-};
+use crate::{GpuFacts, Inventory, MigFacts, NvmlFacts, Roots, Wanted, discover, discover_as_nvml_does, sample::Tree};
 
 fn look(tree: &Tree) -> Inventory {
     discover(&tree.roots(), Wanted::ALL).unwrap()
