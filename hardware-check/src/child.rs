@@ -63,7 +63,13 @@ pub fn run(command: &mut Command, folder: &Path, limit: Duration) -> io::Result<
 impl Done {
     /// Why it did not end well, in its own words as far as it has any.
     pub fn complaint(&self, limit: Duration) -> String {
-        let said = if self.stderr.trim().is_empty() { self.stdout.trim() } else { self.stderr.trim() };
+        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        self.ending(limit, said)
+    }
+
+    /// The same, where only this counts as its own words.
+    pub fn ending(&self, limit: Duration, said: &str) -> String {
+        let said = said.trim();
         match (self.late, said.is_empty()) {
             (true, true) => format!("it did not end within {} s and was stopped", limit.as_secs()),
             (true, false) => format!("it did not end within {} s and was stopped, saying {said}", limit.as_secs()),

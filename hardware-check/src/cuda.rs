@@ -21,7 +21,7 @@ pub fn judge(done: &Done, limit: Duration, facts: Option<&NvmlFacts>) -> Verdict
         return fail(format!("{call}, after {}", found.summary()));
     }
     if !done.success {
-        return fail(format!("{}, after {}", done.complaint(limit), found.summary()));
+        return fail(format!("{}, after {}", done.ending(limit, &done.stderr), found.summary()));
     }
     if found.devices.is_empty() || found.devices.len() != found.copied {
         return fail(format!("not every device was used: {}", found.summary()));

@@ -49,7 +49,7 @@ pub fn configure(stage: &Stage, machine: &Machine) -> Verdict<()> {
 /// The specification.
 fn generate(stage: &Stage, machine: &Machine, from: &str) -> Verdict {
     let mut command = stage.program("nvidia-ctk");
-    command.args(["cdi", "generate", "--gpus-from", from]);
+    command.args(["--quiet", "cdi", "generate", "--gpus-from", from]);
     command.arg(format!("--driver-root={}", machine.roots.driver)).arg(format!("--dev-root={}", machine.roots.dev));
     command.arg(format!("--nvidia-cdi-hook-path={}", stage.text("bin/nvidia-cdi-hook")));
     if machine.is_part() {

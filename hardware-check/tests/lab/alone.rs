@@ -4,7 +4,7 @@ use crate::stage::{folder, read, script};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 /// What a machine looks like, as far as the check could change it and nobody else does meanwhile.
-const LOOK: &str = "ls -a /run /dev /etc; ls -lR /run/corten 2>&1; cat /proc/self/mounts";
+const LOOK: &str = "ls -a /run /dev /etc; ls -lR /run/corten 2>&1 || true; cat /proc/self/mounts";
 
 #[test]
 fn nothing_is_left_behind() {

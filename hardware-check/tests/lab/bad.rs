@@ -65,7 +65,10 @@ fn what_nvml_says_otherwise_is_found_out() {
         "fail",
         "GPU 1: the kernel says GPU-4404041a… at 0000:08:00.0, minor 1, NVML says GPU-ffff041a…",
     );
-    report.has("cdi spec", "fail", "from the kernel's files");
+    report.has("cdi spec", "fail", "generate --gpus-from=kernel: ");
+    let report = report_after("two-gpus", &[], &change("s/0000:08:00.0/0000:09:00.0/"), "");
+    report.has("gpus", "fail", "minor 1, NVML says GPU-4404041a… at 0000:09:00.0");
+    report.has("cdi spec", "fail", "from the kernel's files, ");
     let report = report_after("two-gpus", &[], &change("s/550.54.14/550.54.15/"), "");
     report.has("driver version", "fail", "the files say 550.54.14, NVML says 550.54.15");
     let report = report_after("mig", &[], &change("s/\"gpu-instance\": 7/\"gpu-instance\": 8/"), "");
