@@ -1,21 +1,10 @@
-//! Gives the mock the soname by which every program asks for NVML, and keeps it free of `libgcc_s.so.1`: the real one
-//! needs nothing but libc, and neither may this one, or it would not load in small images.
+//! Gives the mock the soname by which every program asks for NVML, and keeps it free of `libgcc_s.so.1`.
 
-use std::{path::Path, process::Command};
+include!("../no_libgcc.rs");
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../no_libgcc.rs");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libnvidia-ml.so.1");
-    if let Some(folder) = unwinder_folder() {
-        println!("cargo::rustc-link-search=native={folder}");
-        println!("cargo::rustc-link-lib=static:+whole-archive=gcc_eh");
-    }
-}
-
-/// Where the C compiler keeps `libgcc_eh.a`; without it the shared one is linked, as usual.
-fn unwinder_folder() -> Option<String> {
-    let output = Command::new("cc").arg("-print-file-name=libgcc_eh.a").output().ok()?;
-    let file = String::from_utf8(output.stdout).ok()?;
-    let folder = Path::new(file.trim()).parent()?.to_str()?.to_owned();
-    (!folder.is_empty()).then_some(folder)
+    link_unwinder_statically();
 }

@@ -34,7 +34,12 @@ impl Companions {
         self.file("libnvidia_ml_mock.so")
     }
 
-    /// The `nvidia-smi` that asks it.
+    /// The mock `libcuda.so.1`.
+    pub fn cuda(&self) -> Result<PathBuf> {
+        self.file("libcuda_mock.so")
+    }
+
+    /// The `nvidia-smi` that asks NVML.
     pub fn nvidia_smi(&self) -> Result<PathBuf> {
         self.file("lab-nvidia-smi")
     }

@@ -40,6 +40,7 @@ pub fn library_folders(driver: &Driver) -> [String; 2] {
             [format!("/usr/lib/{MULTIARCH}"), "/usr/lib/i386-linux-gnu".into()]
         }
         Layout::Lib64 => ["/usr/lib64".into(), "/usr/lib".into()],
+        Layout::Plain => ["/lib64".into(), "/lib".into()],
     }
 }
 
@@ -63,7 +64,11 @@ impl Installer<'_> {
     }
 
     fn wanted(&self, library: &Library) -> bool {
-        let absent = self.machine.nvml.absent && library.name == libraries::NVML;
+        let absent = match library.name {
+            libraries::NVML => self.machine.nvml.absent,
+            libraries::CUDA => self.machine.cuda.absent,
+            _ => false,
+        };
         (library.small || self.driver.size == Size::Full) && !absent
     }
 
@@ -74,10 +79,14 @@ impl Installer<'_> {
         let folder = format!("{base}{}", library.folder);
         let home = self.home(library, &folder);
         let path = format!("{home}/{file}");
-        if library.name == libraries::NVML && processor == Processor::NATIVE {
-            self.tree.copy(&self.companions.nvml()?, &path, 0o755)?;
-        } else {
-            self.tree.file(&path, stub(library, &soname, processor), 0o644)?;
+        match library.name {
+            libraries::NVML if processor == Processor::NATIVE => {
+                self.tree.copy(&self.companions.nvml()?, &path, 0o755)?
+            }
+            libraries::CUDA if processor == Processor::NATIVE => {
+                self.tree.copy(&self.companions.cuda()?, &path, 0o755)?
+            }
+            _ => self.tree.file(&path, stub(library, &soname, processor), 0o644)?,
         }
         if soname != file {
             self.tree.link(&format!("{home}/{soname}"), &file)?;
@@ -112,6 +121,9 @@ impl Installer<'_> {
 
     /// Makes the loader look where the libraries are, also on a distribution that keeps its own elsewhere.
     fn search_path(&self) -> Result<()> {
+        if self.driver.layout == Layout::Plain {
+            return Ok(());
+        }
         let [native, compat] = library_folders(self.driver);
         let folders = if self.driver.compat32 { format!("{native}\n{compat}\n") } else { format!("{native}\n") };
         self.tree.file("/etc/ld.so.conf.d/nvidia-driver.conf", folders, 0o644)
@@ -135,15 +147,23 @@ impl Installer<'_> {
     }
 
     fn program(&self, path: &str) -> Result<()> {
-        match path.strip_prefix("/usr/bin/") {
+        match path.rsplit('/').next() {
             Some("nvidia-smi") => self.tree.copy(&self.companions.nvidia_smi()?, path, 0o755),
             _ => self.tree.file(path, program(Processor::NATIVE), 0o755),
         }
     }
 
     fn file_path(&self, template: &str) -> String {
-        let xorg = if self.driver.layout == Layout::Lib64 { "/usr/lib64/xorg" } else { "/usr/lib/xorg" };
-        self.expand(template).replace("XORG", xorg)
+        let xorg = match self.driver.layout {
+            Layout::Lib64 => "/usr/lib64/xorg",
+            Layout::Plain => "/lib64/xorg",
+            _ => "/usr/lib/xorg",
+        };
+        let path = self.expand(template).replace("XORG", xorg);
+        match path.strip_prefix("/usr/bin") {
+            Some(below) if self.driver.layout == Layout::Plain => format!("/bin{below}"),
+            _ => path,
+        }
     }
 
     fn expand(&self, text: &str) -> String {
@@ -152,7 +172,7 @@ impl Installer<'_> {
     }
 
     fn sockets(&self) -> Result<()> {
-        if !self.driver.sockets {
+        if !self.driver.sockets || self.driver.layout == Layout::Plain {
             return Ok(());
         }
         let fabric = (self.machine.nvswitches > 0 || self.driver.size == Size::Full).then_some("nvidia-fabricmanager");

@@ -45,14 +45,16 @@ struct State {
 pub fn run(input: impl Read) -> Result<()> {
     let state: State = serde_json::from_reader(input.take(STATE_LIMIT))
         .map_err(|error| Error::Oci { what: "the state on stdin".into(), reason: error.to_string() })?;
-    let root = wrapper::root_of(&state.bundle)?;
+    let path = wrapper::root_of(&state.bundle)?;
     let shown = copies()?;
     let namespace = PathBuf::from(format!("/proc/{}/ns/mnt", state.pid));
     let file = File::open(&namespace).map_err(Error::file("open", &namespace))?;
+    // As the container's process sees it, who may have been started in a chroot; entering its namespace leaves that.
+    let seen = PathBuf::from(format!("/proc/{}/root", state.pid)).join(path.strip_prefix("/").unwrap_or(&path));
+    let root = rustix::fs::open(&seen, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Error::file("open", &seen))?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Mount))
         .map_err(Error::mount("enter the container's namespace", namespace))?;
-    let root = rustix::fs::open(&root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(Error::file("open", &root))?;
     shown.iter().try_for_each(|(name, tree)| attach(tree, &root, name))
 }
 

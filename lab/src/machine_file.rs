@@ -60,6 +60,9 @@ fn check_driver(driver: &Driver) -> std::result::Result<(), String> {
     if driver.layout == Layout::DebianAlternatives && driver.root != "/" {
         return Err("layout \"debian-alternatives\" has absolute links, so driver.root must be \"/\"".into());
     }
+    if driver.layout == Layout::Plain && driver.root == "/" {
+        return Err("layout \"plain\" has nothing but the driver, so driver.root must be a folder of its own".into());
+    }
     Ok(())
 }
 

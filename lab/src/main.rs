@@ -29,10 +29,11 @@ Usage:
       Lists the machines in FOLDER (default: lab/machines) with a sentence about each.
   lab tree --machine FILE [--set KEY=VALUE]... --to FOLDER
       Writes the driver's files below FOLDER.
-  lab rootfs --kind KIND [--no-cache] [--abs-links] --to FOLDER
+  lab rootfs --kind KIND [--no-cache] [--abs-links] [--with FILE]... --to FOLDER
       Makes a small container root: debian, rhel, arch, alpine (also called musl) or bare.
       --no-cache   without /etc/ld.so.cache
       --abs-links  /run and /etc are absolute links into /data
+      --with FILE  also this program or library, with the libraries that it needs
 
 Options:
   --machine FILE     a machine's TOML file
@@ -118,6 +119,7 @@ struct Options {
     settings: Vec<String>,
     kind: Option<String>,
     oddities: rootfs::Oddities,
+    with: Vec<PathBuf>,
     to: Option<PathBuf>,
     rest: Vec<OsString>,
 }
@@ -137,6 +139,7 @@ impl Options {
                 Arg::Long("kind") => options.kind = Some(parser.value()?.string()?),
                 Arg::Long("no-cache") => options.oddities.no_cache = true,
                 Arg::Long("abs-links") => options.oddities.absolute_links = true,
+                Arg::Long("with") => options.with.push(parser.value()?.into()),
                 Arg::Long("to") => options.to = Some(parser.value()?.into()),
                 Arg::Short('h') | Arg::Long("help") => options.command = Some("help".into()),
                 Arg::Short('V') | Arg::Long("version") => options.command = Some("version".into()),
@@ -189,7 +192,7 @@ fn tree(options: &Options) -> std::result::Result<(), Failure> {
 
 fn make_root(options: &Options) -> std::result::Result<(), Failure> {
     let kind = options.kind.as_deref().ok_or_else(|| Failure::Usage("--kind KIND is missing".into()))?;
-    Ok(rootfs::make(kind.parse()?, options.oddities, &Companions::find()?, options.target()?)?)
+    Ok(rootfs::make_with(kind.parse()?, options.oddities, &Companions::find()?, &options.with, options.target()?)?)
 }
 
 fn print(text: &str) -> std::result::Result<(), Failure> {

@@ -7,8 +7,13 @@
 mod devices;
 mod wrappers;
 
-use crate::{Error, Result, companions::Companions, driver, mounts, proc, sys, tree::Tree};
-use machine::Machine;
+use crate::{
+    Error, Result,
+    companions::{Companions, own_program},
+    driver, hook, mounts, proc, sys,
+    tree::Tree,
+};
+use machine::{Driver, HOOK_FILE, Layout, Machine};
 use rustix::{io::Errno, mount::MountPropagationFlags, thread::UnshareFlags};
 use std::{
     convert::Infallible,
@@ -123,6 +128,9 @@ fn install_driver(machine: &Machine, companions: &Companions) -> Result<()> {
     let root = Path::new(&driver.root);
     must_be_private(root)?;
     let tree = Tree::new(root);
+    if driver.layout == Layout::Plain {
+        return driver::install(machine, companions, &tree);
+    }
     if root != Path::new("/") {
         driver::root::prepare(driver, companions, &tree)?;
     }
@@ -132,7 +140,8 @@ fn install_driver(machine: &Machine, companions: &Companions) -> Result<()> {
 
 /// A driver container has its own view of devices and the kernel; programs that enter its root look there.
 fn show_kernel_in_driver_root(machine: &Machine) -> Result<()> {
-    let Some(driver) = machine.driver.as_ref().filter(|driver| driver.root != "/") else { return Ok(()) };
+    let container = |driver: &&Driver| driver.root != "/" && driver.layout != Layout::Plain;
+    let Some(driver) = machine.driver.as_ref().filter(container) else { return Ok(()) };
     ["dev", "proc", "sys"].iter().try_for_each(|name| {
         let copy = mounts::grab(&Path::new("/").join(name))?;
         mounts::put(&copy, Path::new(&driver.root).join(name))
@@ -159,6 +168,9 @@ fn must_be_private(root: &Path) -> Result<()> {
 fn procfs(machine: &Machine) -> Result<()> {
     mounts::tmpfs("/proc/driver", 0o555)?;
     proc::install(machine, &Tree::new("/proc/driver"))?;
+    if machine.driver.is_some() {
+        Tree::new("/").file(HOOK_FILE, hook::entry(&own_program()?), 0o444)?;
+    }
     replace("/proc/devices", |host| proc::devices(machine, host))?;
     // A kernel without loadable modules has no such file.
     if Path::new("/proc/modules").exists() {

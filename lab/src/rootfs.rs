@@ -17,6 +17,18 @@ const PROGRAMS: [&str; 15] = [
     "ldconfig",
 ];
 
+/// Makes a root as [`make`] does, with these files of this machine and the libraries that they need: programs in
+/// `usr/bin`, libraries beside the others.
+///
+/// # Errors
+/// As [`make`]; and where the kind has no C library.
+pub fn make_with(kind: Kind, oddities: Oddities, companions: &Companions, more: &[PathBuf], to: &Path) -> Result<()> {
+    if !more.is_empty() && !kind.has_cache() {
+        return Err(Error::Unsupported { what: "a root without glibc that has programs of this machine".into() });
+    }
+    fill(kind, oddities, companions, more, to)
+}
+
 /// What is unusual about a root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Oddities {
@@ -31,6 +43,10 @@ pub struct Oddities {
 /// # Errors
 /// When `to` is in use, a file cannot be written, or this machine lacks what the kind is made of.
 pub fn make(kind: Kind, oddities: Oddities, companions: &Companions, to: &Path) -> Result<()> {
+    fill(kind, oddities, companions, &[], to)
+}
+
+fn fill(kind: Kind, oddities: Oddities, companions: &Companions, more: &[PathBuf], to: &Path) -> Result<()> {
     if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::NotEmpty { path: to.into() });
     }
@@ -39,7 +55,7 @@ pub fn make(kind: Kind, oddities: Oddities, companions: &Companions, to: &Path) 
     for (path, text) in kind.texts() {
         tree.file(path, text, 0o644)?;
     }
-    programs(kind, companions, &tree)?;
+    programs(kind, companions, more, &tree)?;
     if kind.has_cache() && !oddities.no_cache {
         crate::driver::root::write_cache(to)?;
     }
@@ -66,15 +82,15 @@ fn folders(kind: Kind, oddities: Oddities, tree: &Tree) -> Result<()> {
     tree.link("var/run", "../run")
 }
 
-fn programs(kind: Kind, companions: &Companions, tree: &Tree) -> Result<()> {
+fn programs(kind: Kind, companions: &Companions, more: &[PathBuf], tree: &Tree) -> Result<()> {
     match kind {
         Kind::Alpine => alpine(companions, tree),
         Kind::Bare => tree.copy(&companions.static_probe()?, "usr/bin/lab-probe", 0o755),
-        _ => with_libraries(kind, companions, tree),
+        _ => with_libraries(kind, companions, more, tree),
     }
 }
 
-fn with_libraries(kind: Kind, companions: &Companions, tree: &Tree) -> Result<()> {
+fn with_libraries(kind: Kind, companions: &Companions, more: &[PathBuf], tree: &Tree) -> Result<()> {
     let mut copied = Vec::new();
     for name in PROGRAMS {
         let Some(from) = find(name) else { continue };
@@ -85,6 +101,12 @@ fn with_libraries(kind: Kind, companions: &Companions, tree: &Tree) -> Result<()
     let probe = companions.probe()?;
     tree.copy(&probe, "usr/bin/lab-probe", 0o755)?;
     copied.push(probe);
+    for file in more {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let folder = if name.contains(".so") { kind.library_folder() } else { "usr/bin" };
+        tree.copy(file, &format!("{folder}/{name}"), 0o755)?;
+        copied.push(file.clone());
+    }
     libraries::copy_needed(&copied, tree, kind.library_folder())
 }
 

@@ -1,7 +1,7 @@
 //! The `lab` program as people use it: machines are made, commands run on them, and nothing is left behind.
 //!
-//! All of it needs root, as `lab run` does; without it each test says on stderr that it did not run. The mock NVML is a
-//! stub here, since nothing in these tests asks it anything.
+//! All of it needs root, as `lab run` does; without it each test says on stderr that it did not run. The mock libraries
+//! are stubs here, since nothing in these tests asks them anything.
 #![allow(clippy::unwrap_used)]
 
 use lab::elf::{Processor, SharedObject, program};
@@ -28,6 +28,8 @@ fn run(machine: &str, settings: &[&str], command: &[&str]) -> Option<Output> {
         functions: &[],
     };
     fs::write(companions.path().join("libnvidia_ml_mock.so"), nvml.bytes()).unwrap();
+    let cuda = SharedObject { soname: Some("libcuda.so.1"), ..nvml };
+    fs::write(companions.path().join("libcuda_mock.so"), cuda.bytes()).unwrap();
     fs::write(companions.path().join("lab-nvidia-smi"), program(Processor::NATIVE)).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_lab-probe"), companions.path().join("lab-probe")).unwrap();
     let machine = format!("{FOLDER}/machines/{machine}.toml");

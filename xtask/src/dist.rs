@@ -95,18 +95,21 @@ fn build_lab() -> Outcome {
     say("building the simulated machine");
     make_folder(&lab_folder())?;
     let built = workspace().join("target/lab-build");
-    cargo_build(&built, "lab", &["corten-lab", "corten-nvml-mock", "corten-lab-nvidia-smi"], None)?;
-    for name in ["lab", "lab-probe", "lab-nvidia-smi", "libnvidia_ml_mock.so"] {
+    cargo_build(&built, "lab", &["corten-lab", "corten-nvml-mock", "corten-cuda-mock", "corten-lab-nvidia-smi"], None)?;
+    for name in ["lab", "lab-probe", "lab-nvidia-smi", "libnvidia_ml_mock.so", "libcuda_mock.so"] {
         install(&built.join("lab").join(name), &lab_folder().join(name))?;
     }
     // Once more without a loader, for container roots that have no C library.
     let triple = host_triple()?;
     let built = workspace().join("target/static");
     cargo_build(&built, "lab", &["corten-lab"], Some(&triple))?;
-    install(&built.join(&triple).join("lab/lab-probe"), &lab_folder().join("lab-probe-static"))
+    let made = built.join(&triple).join("lab");
+    install(&made.join("lab"), &lab_folder().join("lab-static"))?;
+    install(&made.join("lab-probe"), &lab_folder().join("lab-probe-static"))
 }
 
-fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
+/// Builds packages; with a target triple they are linked statically.
+pub fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
     let mut command = cargo();
     command.args(["build", "--locked", "--profile", profile, "--target-dir"]).arg(folder);
     // Cargo shows a bar where somebody looks; in a log its lines would bury ours.
@@ -133,7 +136,7 @@ fn link_programs(bin: &Path) -> Outcome {
 }
 
 /// The executable must name no interpreter, or an image's `LD_PRELOAD` would reach it (docs/security.md).
-fn refuse_interpreter(executable: &Path) -> Outcome {
+pub fn refuse_interpreter(executable: &Path) -> Outcome {
     let bytes = fs::read(executable).map_err(|why| format!("could not read {}: {why}", executable.display()))?;
     let file =
         ElfBytes::<AnyEndian>::minimal_parse(&bytes).map_err(|why| format!("{}: {why}", executable.display()))?;
@@ -144,18 +147,20 @@ fn refuse_interpreter(executable: &Path) -> Outcome {
     }
 }
 
-fn host_triple() -> Result<String, String> {
+/// The target triple of this machine.
+pub fn host_triple() -> Result<String, String> {
     let version = output(Command::new("rustc").arg("-vV"))?;
     let line = version.lines().find_map(|line| line.strip_prefix("host: "));
     line.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
-fn make_folder(path: &Path) -> Outcome {
+/// Makes a folder and those above it.
+pub fn make_folder(path: &Path) -> Outcome {
     fs::create_dir_all(path).map_err(|why| format!("could not make {}: {why}", path.display()))
 }
 
 /// Puts a file in place by renaming, since the one there may be running.
-fn install(from: &Path, to: &Path) -> Outcome {
+pub fn install(from: &Path, to: &Path) -> Outcome {
     let beside = to.with_extension("new");
     fs::copy(from, &beside)
         .and_then(|_| fs::rename(&beside, to))

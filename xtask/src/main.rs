@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod dist;
+mod hardware_check;
 mod shell;
 mod system;
 mod test;
@@ -19,6 +20,11 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ("test", "run every test, installing first what they need from the distribution", test::run),
     ("dist", "build everything there is to install into target/dist", dist::run),
     ("bench", "measure what a GPU costs at container start, beside plain runc and beside the original", bench::run),
+    (
+        "hardware-check",
+        "build a folder that checks a machine with GPUs, offline, into target/hardware-check",
+        hardware_check::run,
+    ),
     ("inside-demo", "", demo::inside),
     ("inside-bench", "", bench::inside),
     ("inside-bench-specs", "", bench::inside_specs),
@@ -48,7 +54,7 @@ fn main() -> ExitCode {
 fn usage() -> String {
     let mut text = "Usage: cargo xtask COMMAND [OPTIONS]\n\nCommands:\n".to_owned();
     for (name, about, _) in COMMANDS.iter().filter(|(_, about, _)| !about.is_empty()) {
-        text += &format!("  {name:<6} {about}\n");
+        text += &format!("  {name:<14} {about}\n");
     }
     text += "\n`cargo xtask COMMAND --help` tells more about one.\n";
     text

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything we promise, tested. What CI runs.
 
 use crate::{
-    dist,
+    dist, hardware_check,
     shell::{Outcome, cargo, run as run_command, say, workspace},
     system,
 };
@@ -35,6 +35,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         style()?;
     }
     dist::run_all()?;
+    hardware_check::build()?;
     say("running the tests");
     run_command(tests().args(arguments))
 }
@@ -68,6 +69,7 @@ fn tests() -> Command {
     let mut command = cargo();
     command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
     command.env("CORTEN_BIN", dist::folder().join("bin")).env("CORTEN_LAB", dist::lab_folder());
+    command.env("CORTEN_HARDWARE_CHECK", hardware_check::folder());
     command.env("CORTEN_LAB_DIR", dist::lab_folder()).env("CORTEN_MACHINES", workspace().join("lab/machines"));
     if !rustix::process::geteuid().is_root() {
         say("the tests make namespaces and device nodes: they run through sudo");

@@ -44,6 +44,14 @@ pub fn examine_at(roots: &Roots, wanted: Wanted) -> Result<Inventory> {
     Ok(inventory)
 }
 
+/// The same with the GPUs and MIG devices that NVML lists, under its names.
+pub fn examine_as_nvml_does(roots: &Roots, wanted: Wanted, config: &Config) -> Result<Inventory> {
+    let mut known = examine_at(roots, wanted)?;
+    ask_nvml_at(roots, &mut known, config)?;
+    let nvml = known.nvml.unwrap_or_default();
+    host::discover_as_nvml_does(roots, wanted, &nvml).map_err(|error| Fault::from_error(Code::HostUnreadable, &error))
+}
+
 /// Adds what only NVML knows to an inventory. A machine that has not changed since the last answer is not asked again.
 pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
     ask_nvml_at(&roots(config)?, inventory, config)

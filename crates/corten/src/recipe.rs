@@ -8,7 +8,7 @@ use crate::{
     version::VERSION,
 };
 use cdi::{Origin, Spec};
-use host::{Inventory, Roots};
+use host::{Inventory, Roots, Wanted};
 use plan::{
     Config, PlanError,
     spec::{self, SpecError, SpecOptions},
@@ -35,7 +35,12 @@ impl Recipe {
 
     /// The machine, as far as the spec depends on it and can be known without NVML.
     pub fn look(&self) -> Result<Inventory> {
-        machine::examine_at(&self.roots, self.options.mode.wanted(self.options.explicit_libraries))
+        machine::examine_at(&self.roots, self.wanted())
+    }
+
+    /// What of the machine the spec depends on.
+    pub fn wanted(&self) -> Wanted {
+        self.options.mode.wanted(self.options.explicit_libraries)
     }
 
     /// Adds what NVML knows, if the spec depends on it.

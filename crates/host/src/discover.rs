@@ -1,7 +1,7 @@
 //! Looks at a machine and says what is there.
 
 use crate::{
-    Driver, HostError, Inventory, KnownDriver, Platform, Roots, Wanted, driver,
+    Driver, HostError, Inventory, KnownDriver, NvmlFacts, Platform, Roots, Wanted, driver,
     inside::Inside,
     kernel::Kernel,
     nodes::{self, Nodes, SharedWanted},
@@ -15,7 +15,20 @@ use crate::{
 /// # Errors
 /// [`HostError`] when the driver root does not exist, or a file of the kernel's exists and cannot be read.
 pub fn discover(roots: &Roots, wanted: Wanted) -> Result<Inventory, HostError> {
-    examine(roots, wanted, |inside, kernel, remarks| driver::find(roots, inside, wanted, kernel, remarks))
+    examine(roots, wanted, None, |inside, kernel, remarks| driver::find(roots, inside, wanted, kernel, remarks))
+}
+
+/// Describes the machine as [`discover`] does, but takes the GPUs and MIG devices that there are, their order and their
+/// names from NVML's answer instead of the kernel's lists. That is how the original looks at a machine; ours must come to
+/// the same, which the hardware check compares.
+///
+/// # Errors
+/// As [`discover`].
+pub fn discover_as_nvml_does(roots: &Roots, wanted: Wanted, nvml: &NvmlFacts) -> Result<Inventory, HostError> {
+    let search = |inside: &Inside, kernel: Option<&str>, remarks: &mut Vec<String>| {
+        driver::find(roots, inside, wanted, kernel, remarks)
+    };
+    Ok(Inventory { nvml: Some(nvml.clone()), ..examine(roots, wanted, Some(nvml), search)? })
 }
 
 /// A machine, and what was learnt on the way.
@@ -38,7 +51,7 @@ pub fn discover_again(
     earlier: impl IntoIterator<Item = KnownDriver>,
 ) -> Result<Discovery, HostError> {
     let mut learnt = None;
-    let inventory = examine(roots, wanted, |inside, kernel, remarks| {
+    let inventory = examine(roots, wanted, None, |inside, kernel, remarks| {
         let (driver, new) = driver::find_again(roots, inside, wanted, kernel, earlier, remarks)?;
         learnt = new;
         Ok(driver)
@@ -49,12 +62,17 @@ pub fn discover_again(
 fn examine(
     roots: &Roots,
     wanted: Wanted,
+    nvml: Option<&NvmlFacts>,
     driver: impl FnOnce(&Inside, Option<&str>, &mut Vec<String>) -> Result<Option<Driver>, HostError>,
 ) -> Result<Inventory, HostError> {
     let inside =
         Inside::open(&roots.driver).map_err(|source| HostError::Root { path: roots.driver.clone(), source })?;
     let mut remarks = Vec::new();
     let kernel = Kernel::read(roots, &mut remarks)?;
+    let kernel = match nvml {
+        Some(nvml) => kernel.with_gpus_of(nvml),
+        None => kernel,
+    };
     let platform = platform::detect(&kernel, &inside);
     let mut nodes = Nodes::new(&kernel, &mut remarks);
     let gpus = if wanted.gpus { nodes::gpus(&mut nodes, wanted.drm) } else { Vec::new() };

@@ -1,12 +1,13 @@
 //! One look at the kernel's accounts of itself and of the driver, from which nodes, GPUs and fingerprints are made.
 
 use crate::{
-    HostError, Roots, folder,
+    HostError, NvmlFacts, Roots, folder,
     procfs::{self, Information, Majors, Params, bus_numbers},
     version,
 };
 use oci::HostPath;
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
 };
@@ -20,6 +21,9 @@ pub(crate) struct Kernel<'a> {
     pub(crate) params: Params,
     /// GPUs in the order of their bus ids; excluded ones left out.
     pub(crate) gpus: Vec<Information>,
+    /// GPU instance and compute instance of the MIG devices of each GPU, by its minor; `None` where the kernel's own
+    /// list is to be read.
+    pub(crate) mig: Option<BTreeMap<u32, Vec<(u32, u32)>>>,
 }
 
 impl<'a> Kernel<'a> {
@@ -32,7 +36,25 @@ impl<'a> Kernel<'a> {
             majors: Majors::parse(&text("devices")?.unwrap_or_default()),
             params: text("driver/nvidia/params")?.map_or_else(Params::default, |text| Params::parse(&text)),
             gpus: gpus(&roots.proc.join("driver/nvidia/gpus"), remarks)?,
+            mig: None,
         })
+    }
+
+    /// The same with the GPUs and MIG devices that NVML lists, in its order.
+    pub(crate) fn with_gpus_of(self, nvml: &NvmlFacts) -> Self {
+        let gpus = nvml.gpus.iter().map(|gpu| Information {
+            model: gpu.name.clone(),
+            uuid: gpu.uuid.clone(),
+            bus_id: gpu.bus_id.clone(),
+            minor: gpu.minor,
+            excluded: false,
+        });
+        let mig = nvml.gpus.iter().map(|gpu| {
+            let mut devices: Vec<_> = gpu.mig.iter().map(|mig| (mig.gpu_instance, mig.compute_instance)).collect();
+            devices.sort_unstable();
+            (gpu.minor, devices)
+        });
+        Kernel { gpus: gpus.collect(), mig: Some(mig.collect()), ..self }
     }
 
     /// The driver's kernel module is loaded, as far as any sign of it goes.

@@ -25,6 +25,7 @@ pub mod exec;
 mod folders;
 mod loader;
 mod mount;
+pub mod own_mounts;
 pub mod params;
 mod permissions;
 mod place;

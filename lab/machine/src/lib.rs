@@ -2,11 +2,17 @@
 //! mock NVML reads where a real one would ask the kernel.
 #![forbid(unsafe_code)]
 
+pub mod here;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the lab leaves the machine's description for the mock NVML: beside `/proc/driver/nvidia`, so that it is seen
 /// exactly where the simulated kernel is seen, in containers too.
 pub const STATE_FILE: &str = "/proc/driver/corten-lab.json";
+
+/// Beside it, the hook that shows a container the simulated `/proc/driver`, as it stands in a `config.json`: for those
+/// who start containers with a low-level runtime of their own, which the lab has not wrapped.
+pub const HOOK_FILE: &str = "/proc/driver/corten-lab-hook.json";
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +28,9 @@ pub struct Machine {
     /// How NVML behaves.
     #[serde(default)]
     pub nvml: Nvml,
+    /// How libcuda behaves.
+    #[serde(default)]
+    pub cuda: Cuda,
     /// Character device majors as `/proc/devices` lists them.
     #[serde(default)]
     pub majors: Majors,
@@ -103,6 +112,9 @@ pub enum Layout {
     Multiarch,
     /// `/usr/lib64`.
     Lib64,
+    /// Nothing but the driver, in `lib64` and `bin` of a root of its own: how Google's systems have it below
+    /// `/usr/local/nvidia`.
+    Plain,
     /// Debian's packages: files in `…/nvidia/current`, links through `/etc/alternatives`.
     DebianAlternatives,
 }
@@ -130,6 +142,18 @@ pub struct Nvml {
     pub hang: bool,
     /// `nvmlInit_v2` ends the process by SIGSEGV.
     pub crash: bool,
+    /// The library is not installed at all.
+    pub absent: bool,
+}
+
+/// How the mock libcuda behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Cuda {
+    /// `cuInit` returns this code (802 system not yet initialized, 803 driver and library versions differ, 999 unknown).
+    pub init_error: Option<u32>,
+    /// What is copied to the GPU does not come back as it was.
+    pub garbles: bool,
     /// The library is not installed at all.
     pub absent: bool,
 }

@@ -1,5 +1,6 @@
 //! The edge to C: return codes, opaque handles, and out parameters that are checked before they are written.
 
+use machine::here::Refusal;
 use std::ffi::{CStr, c_char};
 
 /// `nvmlReturn_t`.
@@ -52,6 +53,17 @@ impl Code {
 impl From<Result<(), Code>> for Code {
     fn from(result: Result<(), Code>) -> Code {
         result.err().unwrap_or(Code::SUCCESS)
+    }
+}
+
+/// The codes by which people know these situations: one whose device cgroup lost its rules is "Unknown Error".
+impl From<Refusal> for Code {
+    fn from(refusal: Refusal) -> Code {
+        match refusal {
+            Refusal::NotLoaded => Code::DRIVER_NOT_LOADED,
+            Refusal::NoPermission => Code::NO_PERMISSION,
+            Refusal::Unknown => Code::UNKNOWN,
+        }
     }
 }
 

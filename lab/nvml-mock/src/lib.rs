@@ -5,8 +5,8 @@
 //! What a process may see is decided as on a real machine: by which device nodes it can open. That makes it a test of
 //! device rules and mounts, from inside a container too.
 //!
-//! Which file holds what: [`session`] the state between `nvmlInit` and `nvmlShutdown`, [`visible`] what this process may
-//! see, [`abi`] codes, handles and out parameters, [`layout`] the C structs, [`system`], [`device`] and [`mig`] the
+//! Which file holds what: [`session`] the state between `nvmlInit` and `nvmlShutdown` ([`machine::here`] says what this
+//! process may see), [`abi`] codes, handles and out parameters, [`layout`] the C structs, [`system`], [`device`] and [`mig`] the
 //! exported functions, [`profile`] the numbers of MIG profiles.
 
 mod abi;
@@ -16,4 +16,3 @@ mod mig;
 mod profile;
 mod session;
 mod system;
-mod visible;

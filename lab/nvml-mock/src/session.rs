@@ -1,12 +1,8 @@
 //! What lives between `nvmlInit` and the last `nvmlShutdown`: the machine as this process sees it.
 
-use crate::{
-    abi::{Code, Handle, Thing},
-    visible,
-};
-use machine::{Gpu, Machine, Mig};
+use crate::abi::{Code, Handle, Thing};
+use machine::{Gpu, Machine, Mig, here};
 use std::{
-    fs,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -31,13 +27,13 @@ pub fn start() -> Result<(), Code> {
         running.users += 1;
         return Ok(());
     }
-    let machine = read_machine()?;
+    let machine = here::machine()?;
     misbehave(&machine);
     if let Some(code) = machine.nvml.init_error {
         return Err(Code(code));
     }
-    visible::control(&machine)?;
-    let gpus = visible::gpus(&machine);
+    here::control(&machine)?;
+    let gpus = here::gpus(&machine);
     *session = Some(Session { machine, gpus, users: 1 });
     Ok(())
 }
@@ -85,15 +81,6 @@ impl Session {
         let gpu = self.gpus.get(gpu).ok_or(Code::INVALID_ARGUMENT)?;
         gpu.mig.get(mig).map(|mig| (gpu, mig)).ok_or(Code::INVALID_ARGUMENT)
     }
-}
-
-fn read_machine() -> Result<Machine, Code> {
-    let text = fs::read(machine::STATE_FILE).map_err(|_| Code::DRIVER_NOT_LOADED)?;
-    let machine: Machine = serde_json::from_slice(&text).map_err(|error| {
-        eprintln!("corten-nvml-mock: {}: {error}", machine::STATE_FILE);
-        Code::UNKNOWN
-    })?;
-    machine.driver.is_some().then_some(machine).ok_or(Code::DRIVER_NOT_LOADED)
 }
 
 fn misbehave(machine: &Machine) {

@@ -35,15 +35,18 @@ pub enum Suffix {
     Own(&'static str),
 }
 
-/// The library that the mock stands in for.
+/// A library that a mock stands in for.
 pub const NVML: &str = "libnvidia-ml";
+
+/// Another one.
+pub const CUDA: &str = "libcuda";
 
 /// All of them.
 pub const TABLE: &[Library] = &[
     versioned(NVML).major("1").development().small().compat32(),
     versioned("libnvidia-cfg").major("1").development().small(),
     versioned("libnvidia-nscq").major("2"),
-    versioned("libcuda").major("1").development().small().compat32(),
+    versioned(CUDA).major("1").development().small().compat32(),
     versioned("libcudadebugger").major("1"),
     versioned("libnvidia-opencl").major("1").small().compat32(),
     versioned("libnvidia-gpucomp").small().compat32(),

@@ -3,7 +3,7 @@
 use super::*;
 use std::{fs, path::Path};
 
-/// A driver in a scratch folder; its mock NVML is an empty stand-in, since only names matter here.
+/// A driver in a scratch folder; its mocks are empty stand-ins, since only names matter here.
 fn installed(settings: &[&str]) -> tempfile::TempDir {
     let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("machines/two-gpus.toml");
@@ -11,6 +11,7 @@ fn installed(settings: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let companions = Companions::in_folder(folder.path());
     fs::write(folder.path().join("libnvidia_ml_mock.so"), "mock").unwrap();
+    fs::write(folder.path().join("libcuda_mock.so"), "mock").unwrap();
     fs::write(folder.path().join("lab-nvidia-smi"), "smi").unwrap();
     install(&machine, &companions, &Tree::new(folder.path())).unwrap();
     folder
@@ -46,6 +47,14 @@ fn lib64_has_its_own_folders() {
     assert_eq!(link(folder.path(), "usr/lib64/libcuda.so.1"), "libcuda.so.550.54.14");
     assert_eq!(link(folder.path(), "usr/lib/libcuda.so.1"), "libcuda.so.550.54.14");
     assert!(folder.path().join("usr/lib64/xorg/modules/drivers/nvidia_drv.so").is_file());
+}
+
+#[test]
+fn plain_has_nothing_around_the_driver() {
+    let folder = installed(&["driver.layout=plain", "driver.root=/usr/local/nvidia", "driver.size=small"]);
+    assert_eq!(link(folder.path(), "lib64/libcuda.so.1"), "libcuda.so.550.54.14");
+    assert!(folder.path().join("bin/nvidia-smi").is_file());
+    assert!(!folder.path().join("usr").exists() && !folder.path().join("etc/ld.so.conf.d").exists());
 }
 
 #[test]

@@ -15,7 +15,11 @@ use oci::HostPath;
 /// Whether the GPU can be partitioned, and the MIG devices that it has.
 pub(super) fn devices(nodes: &mut Nodes, gpu: u32) -> (bool, Vec<MigDevice>) {
     let roots = nodes.kernel.roots;
-    let devices = instances(roots, gpu).into_iter().filter_map(|instance| device(nodes, gpu, instance)).collect();
+    let listed = match &nodes.kernel.mig {
+        Some(listed) => listed.get(&gpu).cloned().unwrap_or_default(),
+        None => instances(roots, gpu),
+    };
+    let devices = listed.into_iter().filter_map(|instance| device(nodes, gpu, instance)).collect();
     (is_capable(roots, gpu), devices)
 }
 

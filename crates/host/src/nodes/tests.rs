@@ -2,7 +2,7 @@
 //! disk is tried on this machine's own `/dev/null`, which is 1:3 everywhere.
 
 use super::*;
-use crate::{Inventory, Roots, Wanted, discover, sample::Tree};
+use crate::{GpuFacts, Inventory, MigFacts, NvmlFacts, Roots, Wanted, discover, discover_as_nvml_does, sample::Tree};
 
 fn look(tree: &Tree) -> Inventory {
     discover(&tree.roots(), Wanted::ALL).unwrap()
@@ -25,6 +25,37 @@ fn gpus_are_numbered_by_bus_id_and_named_by_minor() {
     assert_eq!(gpus[0].model, "NVIDIA A100-SXM4-40GB");
     assert_eq!(show(&gpus[0].node), "c195:1 660 0:44 /dev/nvidia1");
     assert_eq!(gpus[0].node.host, tree.root().join("dev/nvidia1"));
+}
+
+/// Where NVML lists the GPUs, its list, order and names count, and the kernel's files only give the nodes.
+#[test]
+fn nvml_can_say_which_gpus_there_are() {
+    let tree = Tree::new();
+    tree.kernel("550.54.14", &[("0000:07:00.0", 1), ("0000:08:00.0", 0)]);
+    tree.file("proc/driver/nvidia/capabilities/gpu0/mig/gi3/access", "DeviceFileMinor: 30\n");
+    tree.file("proc/driver/nvidia/capabilities/gpu0/mig/gi3/ci0/access", "DeviceFileMinor: 31\n");
+    tree.file("proc/driver/nvidia/capabilities/gpu0/mig/gi4/access", "DeviceFileMinor: 39\n");
+    tree.file("proc/driver/nvidia/capabilities/gpu0/mig/gi4/ci0/access", "DeviceFileMinor: 40\n");
+    let kernel = look(&tree);
+    let of = |gpu: &crate::Gpu| GpuFacts {
+        uuid: gpu.uuid.clone(),
+        bus_id: gpu.bus_id.clone(),
+        minor: gpu.minor,
+        name: gpu.model.clone(),
+        mig: gpu.mig.iter().map(|mig| MigFacts { gpu_instance: mig.gpu_instance, ..MigFacts::default() }).collect(),
+        ..GpuFacts::default()
+    };
+    let mut nvml = NvmlFacts { gpus: kernel.gpus.iter().map(of).collect(), ..NvmlFacts::default() };
+    let named = |nvml: &NvmlFacts| discover_as_nvml_does(&tree.roots(), Wanted::ALL, nvml).unwrap();
+    assert_eq!(kernel.gpus[1].mig.len(), 2);
+    assert_eq!(named(&nvml).gpus, kernel.gpus);
+    assert_eq!(named(&nvml).nvml.as_ref(), Some(&nvml));
+    nvml.gpus.remove(0);
+    nvml.gpus[0].uuid = "GPU-other".to_owned();
+    nvml.gpus[0].mig.remove(0);
+    let gpus = named(&nvml).gpus;
+    assert_eq!((gpus.len(), gpus[0].index, gpus[0].minor, gpus[0].uuid.as_str()), (1, 0, 0, "GPU-other"));
+    assert_eq!(gpus[0].mig, kernel.gpus[1].mig[1..]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is to be described: this machine, or one that a file describes and of which nothing is here.
 
-use super::{FAILED, Order, Values, check_platform, places};
+use super::{FAILED, Order, Values, check_platform, places, usage};
 use crate::{fault::Result, machine, recipe::Recipe};
 use host::{Described, Inventory, Roots, Wanted};
 use oci::HostPath;
@@ -10,10 +10,19 @@ use std::path::{Path, PathBuf};
 /// The word for a machine of which nothing is known but its driver.
 const NONE: &str = "none";
 
+/// Who says which GPUs and MIG devices there are.
+#[derive(Clone, Copy)]
+pub enum Lister {
+    /// The kernel's files.
+    Kernel,
+    /// NVML, as in the original.
+    Nvml,
+}
+
 /// Where the facts come from.
 pub enum Subject {
     /// This machine.
-    Here { roots: Roots, config: Box<Config> },
+    Here { roots: Roots, config: Box<Config>, gpus_from: Lister },
     /// A file, and the driver root that was named beside it. This machine is not looked at.
     There { file: PathBuf, root: Option<HostPath> },
 }
@@ -31,16 +40,25 @@ impl Subject {
             return Ok(Subject::There { file, root: places::driver_root(values)? });
         }
         let config = places::config(values)?;
-        Ok(Subject::Here { roots: places::roots(values, &config)?, config: Box::new(config) })
+        let gpus_from = match values.text("gpus-from").as_str() {
+            "kernel" => Lister::Kernel,
+            "nvml" => Lister::Nvml,
+            other => return Err(usage(format!("--gpus-from: {other:?} lists no GPUs"), "Give kernel or nvml")),
+        };
+        Ok(Subject::Here { roots: places::roots(values, &config)?, config: Box::new(config), gpus_from })
     }
 
     /// The machine, as far as the options want it, and the options with the root that was looked into.
     pub fn inventory(&self, options: SpecOptions, auto: bool) -> Result<(Inventory, SpecOptions)> {
         match self {
-            Subject::Here { roots, config } => {
+            Subject::Here { roots, config, gpus_from } => {
                 let options = SpecOptions { driver_root: roots.driver.clone(), ..options };
                 let recipe = Recipe { options, roots: roots.clone(), part: None };
-                let mut inventory = recipe.look()?;
+                let mut inventory = match gpus_from {
+                    Lister::Kernel => recipe.look()?,
+                    Lister::Nvml => machine::examine_as_nvml_does(roots, recipe.wanted(), config)
+                        .map_err(|fault| fault.within(FAILED))?,
+                };
                 if auto {
                     check_platform(inventory.platform)?;
                 }

@@ -53,6 +53,12 @@ pub const FLAGS: &[Flag] = &[
         "look for configuration files only in these folders of the host",
     ),
     Flag::text(
+        "gpus-from",
+        "NVIDIA_CTK_CDI_GENERATE_GPUS_FROM",
+        "who lists GPUs and MIG devices: kernel (its files), or nvml (as the original does); not in the original",
+    )
+    .by_default("kernel"),
+    Flag::text(
         "nvidia-cdi-hook-path",
         "NVIDIA_CTK_CDI_HOOK_PATH",
         "program that hooks name: a path, or a name in $PATH",

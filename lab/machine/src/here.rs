@@ -1,23 +1,50 @@
-//! What this process may see: decided by which device nodes it can open, as with the real driver.
+//! The machine as a mock library finds it: its description, and what of it this process may see, decided by which device
+//! nodes it can open, as with the real driver.
 //!
 //! Behind the nodes of a simulated machine is no driver. Opening one that is allowed ends in ENXIO, one that a device
 //! cgroup forbids in EPERM, one whose mode forbids it in EACCES; those differences are all that is needed.
 
-use crate::abi::Code;
-use machine::{Gpu, Machine, Mig};
+use crate::{Gpu, Machine, Mig, STATE_FILE};
 use std::{fs, io, os::unix::fs::FileTypeExt, os::unix::fs::MetadataExt, path::Path};
+
+/// Why a driver library does nothing for this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no driver here, or its control node is not.
+    NotLoaded,
+    /// The control node's mode forbids it.
+    NoPermission,
+    /// A device cgroup forbids it, or the description makes no sense.
+    Unknown,
+}
+
+/// The machine that this process runs on.
+///
+/// # Errors
+/// Where it has no driver.
+pub fn machine() -> Result<Machine, Refusal> {
+    let text = fs::read(STATE_FILE).map_err(|_| Refusal::NotLoaded)?;
+    let machine: Machine = serde_json::from_slice(&text).map_err(|error| {
+        eprintln!("corten-lab: {STATE_FILE}: {error}");
+        Refusal::Unknown
+    })?;
+    machine.driver.is_some().then_some(machine).ok_or(Refusal::NotLoaded)
+}
 
 /// Minor of `/dev/nvidiactl`.
 const CTL_MINOR: u32 = 255;
 
-/// The control node must open, or there is no NVML. The codes are those by which people know these situations.
-pub fn control(machine: &Machine) -> Result<(), Code> {
+/// The control node must open, or no library of the driver does anything.
+///
+/// # Errors
+/// Where it does not.
+pub fn control(machine: &Machine) -> Result<(), Refusal> {
     match open("/dev/nvidiactl".as_ref(), machine.majors.nvidia, CTL_MINOR, Access::Full) {
         Ok(()) => Ok(()),
-        Err(libc::EACCES) => Err(Code::NO_PERMISSION),
+        Err(libc::EACCES) => Err(Refusal::NoPermission),
         // A device cgroup that lost its rules: "Failed to initialize NVML: Unknown Error".
-        Err(libc::EPERM) => Err(Code::UNKNOWN),
-        Err(_) => Err(Code::DRIVER_NOT_LOADED),
+        Err(libc::EPERM) => Err(Refusal::Unknown),
+        Err(_) => Err(Refusal::NotLoaded),
     }
 }
 
