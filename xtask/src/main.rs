@@ -7,6 +7,7 @@ mod dist;
 mod shell;
 mod system;
 mod test;
+mod trixie;
 
 use std::{env, process::ExitCode};
 
