@@ -15,20 +15,8 @@ use std::{
 /// The release, as its mirrors call it.
 const SUITE: &str = "trixie";
 
-/// What is installed besides Debian's smallest system: the engines, and what they need to start a container.
-const PACKAGES: [&str; 11] = [
-    "docker.io",
-    "docker-cli",
-    "containerd",
-    "podman",
-    "crun",
-    "runc",
-    "netavark",
-    "iptables",
-    "passt",
-    "uidmap",
-    "ca-certificates",
-];
+/// What is installed besides Debian's smallest system, with what it depends on: engines, a client, low-level runtimes.
+const PACKAGES: [&str; 6] = ["docker.io", "docker-cli", "containerd", "podman", "crun", "runc"];
 
 /// Makes the folder.
 const DEBOOTSTRAP: Need = Need {
@@ -84,7 +72,9 @@ fn mirror() -> Result<Result<String, String>, String> {
     let mut mirrors = mirrors()?;
     if mirrors.is_empty() {
         // Where a mirror comes from is known once its index was fetched, and a fresh image has none.
-        run(as_root("apt-get").args(["update", "-qq"]))?;
+        if let Err(why) = run(as_root("apt-get").args(["update", "-qq"])) {
+            return Ok(Err(why));
+        }
         mirrors = self::mirrors()?;
     }
     if mirrors.is_empty() {
@@ -118,7 +108,8 @@ fn has_release(mirror: &str) -> bool {
 fn make(folder: &Path, mirror: &str) -> Outcome {
     say(&format!("making {} from {mirror}, once (some 150 MB are fetched)", folder.display()));
     run(as_root("rm").args(["-rf", "--one-file-system"]).arg(folder))?;
-    let packages = folder.with_extension("packages");
+    let (roots, packages) = (folder.with_file_name(""), folder.with_extension("packages"));
+    fs::create_dir_all(&roots).map_err(|why| format!("could not make {}: {why}", roots.display()))?;
     let settings = folder.join("etc/dpkg/dpkg.cfg.d");
     run(as_root("mkdir").arg("-p").arg(&packages).arg(&settings))?;
     let dpkg = folder.with_extension("dpkg");

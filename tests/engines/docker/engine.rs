@@ -25,7 +25,7 @@ pub struct Engine {
 
 /// `daemon.json`: its own, so that the machine's does not matter.
 const PLAIN: &str = "{}";
-/// With CDI, which Docker has since 25 and switches on by itself since 28.
+/// With CDI, which Docker has since 25 and switches on by itself since 28.2.
 const WITH_CDI: &str = r#"{"features": {"cdi": true}}"#;
 
 impl Engine {

@@ -5,22 +5,27 @@ use engines::{Check, GPU_0, count_gpus, equal};
 
 /// All of it.
 pub const ALL: &[Check<Engine>] = &[
-    ("exec_and_restart_see_the_gpus", exec_and_restart_see_the_gpus),
+    ("exec_and_restarts_see_the_gpus_and_leave_nothing", exec_and_restarts_see_the_gpus_and_leave_nothing),
     ("a_read_only_container_has_its_gpus", a_read_only_container_has_its_gpus),
     ("our_shim_serves_the_variables_beside_cdi", our_shim_serves_the_variables_beside_cdi),
 ];
 
-fn exec_and_restart_see_the_gpus(engine: &mut Engine) -> Result<(), String> {
-    let device = ["--device", "nvidia.com/gpu=all"];
-    let run = [&["run", "--detach", "--network", "none", "--name", "kept"], &device[..], &[IMAGE, "sleep", "600"]];
-    engine.must(&run.concat())?;
+fn exec_and_restarts_see_the_gpus_and_leave_nothing(engine: &mut Engine) -> Result<(), String> {
+    let run = ["run", "--detach", "--network", "none", "--name", "kept", "--device", "nvidia.com/gpu=all"];
+    engine.must(&[&run[..], &[IMAGE, "sleep", "600"]].concat())?;
     count_gpus("exec", 2, &engine.docker(&["exec", "kept", "nvidia-smi", "-L"])?)?;
+    let once = engine.must(&["diff", "kept"])?;
     for _ in 0..3 {
         engine.must(&["restart", "--time", "0", "kept"])?;
     }
     let seen = engine.docker(&["exec", "kept", "nvidia-smi", "-L"])?;
+    let thrice = engine.must(&["diff", "kept"])?;
     engine.must(&["rm", "--force", "kept"])?;
-    count_gpus("after restarts", 2, &seen)
+    count_gpus("after restarts", 2, &seen)?;
+    match once == thrice {
+        true => Ok(()),
+        false => Err(format!("restarting changed the container's files from {once:?} to {thrice:?}")),
+    }
 }
 
 fn a_read_only_container_has_its_gpus(engine: &mut Engine) -> Result<(), String> {
