@@ -229,9 +229,14 @@ fn host_functions(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(links)
 }
 
-/// On a machine with both cgroup hierarchies, hides the second from engines that get confused by it (crun).
+/// On a machine with both cgroup hierarchies, hides the second from engines that get confused by it (crun). They still
+/// make folders in its place, which belong neither on the host nor in a folder that is only for reading.
 fn one_cgroup_hierarchy() -> Result<()> {
     let unified = Path::new("/sys/fs/cgroup/unified");
     let list = fs::read_to_string("/proc/self/mountinfo").map_err(Error::file("read", "/proc/self/mountinfo"))?;
-    if mounts::mount_points(&list).iter().any(|point| point == unified) { mounts::detach(unified) } else { Ok(()) }
+    if !mounts::mount_points(&list).iter().any(|point| point == unified) {
+        return Ok(());
+    }
+    mounts::detach(unified)?;
+    mounts::tmpfs(unified, 0o755)
 }

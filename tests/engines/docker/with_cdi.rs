@@ -1,6 +1,9 @@
 //! What Docker does with CDI devices besides what every engine does.
 
-use super::engine::{Engine, IMAGE};
+use super::{
+    checks::{changes, unchanged},
+    engine::{Engine, IMAGE},
+};
 use engines::{Check, GPU_0, count_gpus, equal};
 
 /// All of it.
@@ -14,18 +17,15 @@ fn exec_and_restarts_see_the_gpus_and_leave_nothing(engine: &mut Engine) -> Resu
     let run = ["run", "--detach", "--network", "none", "--name", "kept", "--device", "nvidia.com/gpu=all"];
     engine.must(&[&run[..], &[IMAGE, "sleep", "600"]].concat())?;
     count_gpus("exec", 2, &engine.docker(&["exec", "kept", "nvidia-smi", "-L"])?)?;
-    let once = engine.must(&["diff", "kept"])?;
+    let once = changes(engine, "kept")?;
     for _ in 0..3 {
         engine.must(&["restart", "--time", "0", "kept"])?;
     }
     let seen = engine.docker(&["exec", "kept", "nvidia-smi", "-L"])?;
-    let thrice = engine.must(&["diff", "kept"])?;
+    let thrice = changes(engine, "kept")?;
     engine.must(&["rm", "--force", "kept"])?;
     count_gpus("after restarts", 2, &seen)?;
-    match once == thrice {
-        true => Ok(()),
-        false => Err(format!("restarting changed the container's files from {once:?} to {thrice:?}")),
-    }
+    unchanged(&once, &thrice)
 }
 
 fn a_read_only_container_has_its_gpus(engine: &mut Engine) -> Result<(), String> {
