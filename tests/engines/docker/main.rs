@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             name: "docker_with_cdi_and_no_hooks",
             place: modern,
             start: |programs| Engine::start_with_cdi(programs, Hooks::None),
-            checks: cdi::checks(),
+            checks: [cdi::checks(), with_cdi::ALL.to_vec()].concat(),
         },
     ])
 }
