@@ -10,6 +10,8 @@ mod help;
 mod list;
 mod output;
 mod transform;
+mod validate;
+mod worse;
 
 use crate::{
     cdi_hook,
@@ -34,6 +36,8 @@ enum Does {
     Group(&'static [Command]),
     /// Runs, with these flags.
     Run(&'static [Flag], fn(&Values) -> Result<()>),
+    /// The same for a command that works on the files and folders that further words name.
+    RunOn(&'static [Flag], fn(&Values) -> Result<()>),
     /// Its place is kept; any flags are taken and nothing is done.
     Later,
     /// Is another program, which reads what follows by itself.
@@ -71,6 +75,11 @@ const COMMANDS: &[Command] = &[
                 name: "list",
                 about: "list the devices that specifications describe",
                 does: Does::Run(list::FLAGS, list::run),
+            },
+            Command {
+                name: "validate",
+                about: "check specifications, and say what in them will go wrong",
+                does: Does::RunOn(validate::FLAGS, validate::run),
             },
             Command {
                 name: "transform",
@@ -155,7 +164,7 @@ fn run(words: Vec<String>) -> Result<Outcome> {
         path.push(command.name);
         match command.does {
             Does::Group(inner) => group = inner,
-            Does::Run(flags, run) => return leaf(values, flags, &path, command, run),
+            Does::Run(flags, run) | Does::RunOn(flags, run) => return leaf(values, flags, &path, command, run),
             Does::Later => return Err(later(&path)),
             // Only behind global flags; without any, `main` has handed it on.
             Does::Hook => return Ok(hook(values)),
@@ -187,7 +196,8 @@ fn leaf(
     command: &Command,
     run: fn(&Values) -> Result<()>,
 ) -> Result<Outcome> {
-    let help = || help::command(path, command.about, flags, GLOBAL);
+    let takes_words = matches!(command.does, Does::RunOn(..));
+    let help = || help::command(path, takes_words, command.about, flags, GLOBAL);
     loop {
         match values.take(flags, GLOBAL, environment) {
             Ok(()) => {}
@@ -196,7 +206,10 @@ fn leaf(
         }
         // The original ignores such words without a sound; a forgotten dash should not go unnoticed.
         let Some(word) = values.next_word() else { break };
-        values.ignored.push(word);
+        match takes_words {
+            true => values.operands.push(word),
+            false => values.ignored.push(word),
+        }
     }
     console::start(&values);
     for word in &values.ignored {
@@ -213,8 +226,9 @@ fn topic(mut path: Vec<&'static str>, mut group: &'static [Command], values: &mu
         path.push(command.name);
         match command.does {
             Does::Group(inner) => group = inner,
-            Does::Run(flags, _) => return Outcome::Show(help::command(&path, command.about, flags, GLOBAL)),
-            Does::Later | Does::Hook => return Outcome::Show(help::command(&path, command.about, &[], GLOBAL)),
+            Does::Run(flags, _) => return Outcome::Show(help::command(&path, false, command.about, flags, GLOBAL)),
+            Does::RunOn(flags, _) => return Outcome::Show(help::command(&path, true, command.about, flags, GLOBAL)),
+            Does::Later | Does::Hook => return Outcome::Show(help::command(&path, false, command.about, &[], GLOBAL)),
         }
     }
     Outcome::Show(help::group(&path, group, GLOBAL))
@@ -266,6 +280,8 @@ mod tests {
             ("cdi -h", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
             ("cdi transform root --help", "Usage: nvidia-ctk cdi transform root [FLAG…]"),
             ("help cdi list", "Usage: nvidia-ctk cdi list [FLAG…]"),
+            ("cdi validate --help", "Usage: nvidia-ctk cdi validate [FLAG…] [FILE|FOLDER…]"),
+            ("help cdi validate", "Usage: nvidia-ctk cdi validate [FLAG…] [FILE|FOLDER…]"),
             ("bogus", "no topic bogus"),
             ("help bogus", "no topic bogus"),
             ("--quiet cdi bogus", "no topic bogus"),
@@ -321,7 +337,7 @@ mod tests {
 
     #[test]
     fn names_of_flags_are_unique() {
-        for flags in [generate::FLAGS, list::FLAGS, transform::FLAGS] {
+        for flags in [generate::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS] {
             let names: Vec<_> = flags.iter().chain(GLOBAL).flat_map(Flag::all_names).collect();
             let different: std::collections::BTreeSet<_> = names.iter().collect();
             assert_eq!(names.len(), different.len(), "{names:?}");

@@ -63,13 +63,13 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
         Mode::Legacy => Ok(Decision { mode, reason, edits: Edits::default(), root: None }),
         Mode::Csv => Err(not_yet(mode, &reason)),
         Mode::Cdi => {
-            let edits = cdi_mode::decide(request, config)?;
+            let edits = cdi_mode::decide(request, config, start)?;
             edits.remarks.iter().for_each(|remark| log::warn!("{remark}"));
             Ok(Decision { mode, reason, edits, root: None })
         }
         Mode::JitCdi => {
             let target = Target::open(container)?;
-            if start && modules::load_missing(request, &inventory, config) {
+            if start && modules::load(&plan::missing_modules(request, &inventory, config), &inventory, config) {
                 inventory = machine::examine(config, wanted(request, config))?;
             }
             if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {

@@ -78,7 +78,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// Line breaks become `; `, other control characters (an image may have chosen the text) become visible escapes.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let parts = text.lines().map(str::trim).filter(|part| !part.is_empty());
     for (i, part) in parts.enumerate() {

@@ -10,8 +10,10 @@
 //! Total on hostile input: every offset is checked, every piece is bounded.
 
 mod machine;
+mod notes;
 
 pub use machine::Machine;
+pub use notes::{Note, note};
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},

@@ -26,6 +26,16 @@ pub struct Inventory {
     pub remarks: Vec<String>,
 }
 
+impl Inventory {
+    /// A short name for all that was found without NVML. What a machine offers to containers follows from that, and from
+    /// what NVML says of it; so while this is the same, so is what was made from it.
+    pub fn digest(&self) -> String {
+        let found = Inventory { nvml: None, remarks: Vec::new(), ..self.clone() };
+        // Our own types have string keys and no failing serialisers, the only things that serde_json refuses.
+        format!("{:016x}", oci::digest(&serde_json::to_vec(&found).unwrap_or_default()))
+    }
+}
+
 /// What kind of machine this is (reference: runtime-and-hook.md 3.2, step B).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -42,8 +42,11 @@ impl<'a> Kernel<'a> {
     }
 }
 
-/// The loaded module's version.
-pub(crate) fn loaded_version(roots: &Roots) -> Result<Option<String>, HostError> {
+/// The loaded module's version; `None` if none is loaded.
+///
+/// # Errors
+/// [`HostError::Read`] if the kernel's file cannot be read.
+pub fn loaded_version(roots: &Roots) -> Result<Option<String>, HostError> {
     if let Some(text) = optional(&roots.proc.join("driver/nvidia/version"))? {
         return Ok(version::of_kernel(&text).map(str::to_owned));
     }

@@ -98,7 +98,7 @@ impl Entry {
     }
 
     /// The folder part of the path.
-    fn folder(&self) -> &str {
+    pub fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 

@@ -12,19 +12,27 @@ pub struct Library {
     soname: Option<String>,
     needed: Vec<String>,
     wide: bool,
+    /// Section, name and description of a note.
+    note: Option<[String; 3]>,
 }
 
 impl Library {
     pub fn named(soname: &str) -> Self {
-        Library { soname: Some(soname.into()), needed: Vec::new(), wide: true }
+        Library { soname: Some(soname.into()), ..Library::nameless() }
     }
 
     pub fn nameless() -> Self {
-        Library { soname: None, needed: Vec::new(), wide: true }
+        Library { soname: None, needed: Vec::new(), wide: true, note: None }
     }
 
     pub fn needing(mut self, name: &str) -> Self {
         self.needed.push(name.into());
+        self
+    }
+
+    /// With a section that holds a note.
+    pub fn with_note(mut self, section: &str, name: &str, description: &str) -> Self {
+        self.note = Some([section, name, description].map(str::to_owned));
         self
     }
 
@@ -64,6 +72,9 @@ impl Library {
             out.word(value);
         }
         out.bytes.extend(strings);
+        if let Some([section, name, description]) = &self.note {
+            out.note(section, name, description);
+        }
         out.bytes
     }
 }
@@ -89,6 +100,42 @@ impl Writer {
         self.bytes.extend(0u32.to_le_bytes());
         for half in [size, entry, 3, 0, 0, 0] {
             self.bytes.extend(half.to_le_bytes());
+        }
+    }
+
+    /// The note, the names of sections, and the section headers, which the header then names.
+    fn note(&mut self, section: &str, name: &str, description: &str) {
+        let align = |bytes: &mut Vec<u8>| bytes.resize(bytes.len().next_multiple_of(8), 0);
+        align(&mut self.bytes);
+        let note_at = self.bytes.len();
+        for value in [name.len() + 1, description.len() + 1, 1] {
+            self.bytes.extend((value as u32).to_le_bytes());
+        }
+        for text in [name, description] {
+            self.bytes.extend(text.bytes());
+            self.bytes.resize((self.bytes.len() + 1).next_multiple_of(4), 0);
+        }
+        let names_at = self.bytes.len();
+        self.bytes.extend([&b"\0"[..], section.as_bytes(), b"\0.shstrtab\0"].concat());
+        let end = self.bytes.len();
+        align(&mut self.bytes);
+        let table_at = self.bytes.len();
+        let names = [0, 1, section.len() + 2];
+        for (kind, name, from, to) in
+            [(0u32, names[0], 0, 0), (7, names[1], note_at, names_at), (3, names[2], names_at, end)]
+        {
+            self.bytes.extend((name as u32).to_le_bytes().into_iter().chain(kind.to_le_bytes()));
+            [0, 0, from as u64, (to - from) as u64].into_iter().for_each(|value| self.word(value));
+            self.bytes.extend([0; 8]);
+            [4, 0].into_iter().for_each(|value| self.word(value));
+        }
+        let (offset, size) = if self.wide { (40, 64u16) } else { (32, 40) };
+        let table = (table_at as u64).to_le_bytes();
+        let length = if self.wide { 8 } else { 4 };
+        self.bytes[offset..offset + length].copy_from_slice(&table[..length]);
+        let counts = if self.wide { 58 } else { 46 };
+        for (index, value) in [size, 3, 2].into_iter().enumerate() {
+            self.bytes[counts + 2 * index..][..2].copy_from_slice(&value.to_le_bytes());
         }
     }
 

@@ -4,6 +4,7 @@
 //! tested as text in, text out, and explained.
 #![forbid(unsafe_code)]
 
+pub mod compat;
 pub mod config;
 mod edits;
 mod layout;

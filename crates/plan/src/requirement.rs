@@ -18,7 +18,7 @@
 //! * A property whose value on this machine is unknown makes an alternative undecided. If none holds and one is
 //!   undecided, the error says what is unknown and why.
 
-mod version;
+pub(crate) mod version;
 
 pub(crate) use version::leading_version;
 

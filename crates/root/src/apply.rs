@@ -15,7 +15,7 @@ use rustix::{
 };
 use std::collections::HashSet;
 
-/// One thing that a root lacks.
+/// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A symbolic link.
@@ -31,6 +31,8 @@ pub enum Step {
         /// Permission bits of folders that are missing on the way.
         folder_mode: u32,
     },
+    /// Something that should not be there.
+    Remove(ContainerPath),
 }
 
 impl Step {
@@ -38,7 +40,7 @@ impl Step {
     pub fn path(&self) -> &ContainerPath {
         match self {
             Step::Link(link) => &link.at,
-            Step::File { path, .. } => path,
+            Step::File { path, .. } | Step::Remove(path) => path,
         }
     }
 }
@@ -113,11 +115,16 @@ impl ContainerRoot {
         Ok(steps)
     }
 
-    fn make<E: From<RootError>>(&self, steps: &[Step], last: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn make<E: From<RootError>>(
+        &self,
+        steps: &[Step],
+        last: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut placer = Placer::new(self);
         let made = steps.iter().try_for_each(|step| match step {
             Step::Link(link) => placer.link(&link.at, &link.target),
             Step::File { path, content, mode, folder_mode } => placer.file(path, content, *mode, *folder_mode),
+            Step::Remove(path) => placer.remove(path),
         });
         match made.map_err(E::from).and_then(|()| last()) {
             Ok(()) => placer.commit(),

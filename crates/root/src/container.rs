@@ -1,10 +1,13 @@
 //! A container's root directory, and reading in it.
 
-use crate::{Resolver, RootError, resolve::Last};
+use crate::{
+    Resolver, RootError,
+    resolve::{self, Last},
+};
 use oci::{ContainerPath, HostPath};
 use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat, stat},
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatxFlags, fstat, open, openat, stat, statx},
     io::Errno,
 };
 use std::{fs::File, io::Read};
@@ -47,6 +50,15 @@ impl ContainerRoot {
     /// The same root with paths resolved in that way, for tests and for kernels whose `openat2` is known bad.
     pub fn with_resolver(self, resolver: Resolver) -> ContainerRoot {
         ContainerRoot { resolver, ..self }
+    }
+
+    /// The same root, reached through another descriptor for it.
+    pub(crate) fn through(self, fd: OwnedFd) -> ContainerRoot {
+        ContainerRoot { fd, ..self }
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// Who owns what is created.
@@ -114,6 +126,17 @@ impl ContainerRoot {
         self.resolver.open(self.fd.as_fd(), if relative.is_empty() { "." } else { relative }, last)
     }
 
+    /// The path of what lies at `path`, without links on the way or at its end.
+    pub(crate) fn without_links(&self, path: &ContainerPath) -> Result<ContainerPath, Errno> {
+        let found = resolve::without_links(self.fd.as_fd(), path.as_str())?;
+        Ok(ContainerPath::root().join(&found))
+    }
+
+    /// The mount that the root lies on; `None` where the kernel (before 5.8) does not say.
+    pub(crate) fn mount(&self) -> Option<u64> {
+        mount_of(self.fd.as_fd())
+    }
+
     /// Names in the folder, sorted; at most `limit` of them.
     pub(crate) fn list(&self, folder: BorrowedFd, limit: usize) -> Result<Vec<(String, FileType)>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -146,6 +169,12 @@ pub(crate) fn open_regular(found: OwnedFd, path: &ContainerPath) -> Result<File,
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(failed())?))
+}
+
+/// The number of the mount that an open file lies on; `None` where the kernel (before 5.8) does not say.
+pub(crate) fn mount_of(file: BorrowedFd) -> Option<u64> {
+    let status = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID).then_some(status.stx_mnt_id)
 }
 
 /// The same inode of the same file system.

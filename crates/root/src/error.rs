@@ -62,6 +62,11 @@ impl RootError {
         )
     }
 
+    /// The file system, or the mount, cannot be written.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, RootError::Failed { source: Errno::ROFS, .. })
+    }
+
     /// The file, or a folder on its way, does not exist.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, RootError::Failed { source: Errno::NOENT | Errno::NOTDIR, .. })

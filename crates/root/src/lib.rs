@@ -7,25 +7,35 @@
 //! - [`ContainerRoot::survey`] finds out which distribution's layout the container has.
 //! - [`ContainerRoot::apply`] makes the links, the loader cache and the application profile that `plan` asked for:
 //!   in place, as the container's root user, again and again with the same result; or, if a step fails, not at all.
-//! - [`params`] is what the one hook does inside the container's mount namespace, [`privileges`] what it does first.
+//! - Hooks run inside the container's mount namespace: [`privileges`] is what each does first, [`params`] what the one of
+//!   our own runtime does. The others, which CDI specs name, use [`ContainerRoot::apply`],
+//!   [`ContainerRoot::refresh_loader`], [`ContainerRoot::prefer_compat`], [`ContainerRoot::write_profile`] and
+//!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
+//!   read-only.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
 pub mod child;
+mod compat;
 mod container;
+mod cover;
 mod error;
 pub mod exec;
 mod folders;
 mod loader;
 mod mount;
 pub mod params;
+mod permissions;
 mod place;
 pub mod privileges;
 mod profile;
 mod resolve;
 mod survey;
+mod writable;
 
 pub use apply::{Done, Step};
+pub use compat::CompatFound;
 pub use container::{ContainerRoot, Owner};
 pub use error::RootError;
+pub use permissions::Permissions;
 pub use resolve::Resolver;

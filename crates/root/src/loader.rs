@@ -2,8 +2,13 @@
 
 mod collect;
 mod conf;
-mod glob;
+mod drop_in;
+pub(crate) mod glob;
+mod library;
 mod musl;
+mod refresh;
+
+pub(crate) use drop_in::DropIn;
 
 use crate::{ContainerRoot, RootError, Step};
 use host::ldcache::{self, Cache, Entry};
@@ -19,7 +24,7 @@ pub(crate) fn missing(
 ) -> Result<Option<Step>, RootError> {
     match (libraries, layout.loader) {
         ([], _) => Ok(None),
-        (_, Loader::Musl) => musl::missing(root, libraries, remarks),
+        (_, Loader::Musl) => musl::missing(root, &musl::folders(libraries), remarks),
         (_, Loader::Glibc | Loader::Unknown) => glibc(root, libraries, layout, remarks),
     }
 }
@@ -48,6 +53,26 @@ fn glibc(
         return Ok(None);
     }
     Ok(Some(Step::File { path, content: ldcache::write(&cache), mode: 0o644, folder_mode: 0o755 }))
+}
+
+/// The container's cache without such entries; `None` if it has no such entry, or there is no cache.
+pub(crate) fn without(
+    root: &ContainerRoot,
+    layout: &Layout,
+    gone: impl Fn(&Entry) -> bool,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Step>, RootError> {
+    let path = file(layout);
+    let Some(mut cache) = existing(root, &path, remarks)? else { return Ok(None) };
+    let before = cache.entries.len();
+    cache.entries.retain(|entry| !gone(entry));
+    let content = (cache.entries.len() < before).then(|| ldcache::write(&cache));
+    Ok(content.map(|content| Step::File { path, content, mode: 0o644, folder_mode: 0o755 }))
+}
+
+/// The folders that ld.so.conf names without the help of that file of ours.
+pub(crate) fn folders_but(root: &ContainerRoot, but: DropIn, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
+    conf::folders(root, Some(&but.file()), remarks)
 }
 
 /// The container's cache; none if it is not one, which also a loader would pass over.

@@ -1,5 +1,7 @@
 //! Mounts one small read-only file over another, by descriptors, and leaves nothing else behind.
 
+use crate::{ContainerRoot, resolve::Last};
+use oci::ContainerPath;
 use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{CWD, Mode, OFlags, fchmod, fstat, openat},
@@ -25,7 +27,7 @@ pub enum Technique {
 
 /// Lays a file with this content over `target`: mode 0444, read-only, without set-uid, devices or execution, and
 /// private. Detached where the kernel can do that.
-pub(crate) fn cover(target: BorrowedFd, place: &dyn Covered, content: &[u8], how: Technique) -> Result<(), Errno> {
+pub(crate) fn cover(target: BorrowedFd, place: &Place, content: &[u8], how: Technique) -> Result<(), Errno> {
     if how == Technique::Classic {
         return classic(target, place, content);
     }
@@ -41,11 +43,19 @@ pub(crate) fn cover(target: BorrowedFd, place: &dyn Covered, content: &[u8], how
 }
 
 /// The place to be covered, looked up by name: the only way to see what a mount has laid over it.
-pub(crate) trait Covered {
-    /// The folder of the target.
-    fn folder(&self) -> Result<OwnedFd, Errno>;
-    /// The target.
-    fn target(&self) -> Result<OwnedFd, Errno>;
+pub(crate) struct Place<'a> {
+    pub(crate) root: &'a ContainerRoot,
+    pub(crate) path: &'a ContainerPath,
+}
+
+impl Place<'_> {
+    fn folder(&self) -> Result<OwnedFd, Errno> {
+        self.root.find(&self.path.parent(), Last::Follow)
+    }
+
+    fn target(&self) -> Result<OwnedFd, Errno> {
+        self.root.find(self.path, Last::Follow)
+    }
 }
 
 /// A mount of a single file that is attached nowhere.
@@ -62,7 +72,7 @@ fn detached(content: &[u8]) -> Result<OwnedFd, Errno> {
 }
 
 /// The same with `mount(2)`. Paths are descriptors' own, so that no name is looked up by the kernel.
-fn classic(target: BorrowedFd, place: &dyn Covered, content: &[u8]) -> Result<(), Errno> {
+fn classic(target: BorrowedFd, place: &Place, content: &[u8]) -> Result<(), Errno> {
     let under = place.folder()?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let options = std::ffi::CString::new(format!("size={},mode=0555", size(content))).map_err(|_| Errno::INVAL)?;
@@ -86,7 +96,7 @@ fn bind_from(over: BorrowedFd, under: BorrowedFd, target: BorrowedFd, content: &
 }
 
 /// A bind mount takes its flags only afterwards: asked for at once, the kernel ignores them (Q35).
-fn seal_by_path(place: &dyn Covered) -> Result<(), Errno> {
+fn seal_by_path(place: &Place) -> Result<(), Errno> {
     let covered = place.target()?;
     let path = path(covered.as_fd());
     let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -99,19 +109,26 @@ fn seal_by_path(place: &dyn Covered) -> Result<(), Errno> {
 
 /// Read-only, nosuid, nodev, noexec, private.
 fn seal(mount: BorrowedFd) -> Result<(), Errno> {
-    /// `struct mount_attr` of `mount_setattr(2)`.
-    #[repr(C)]
-    struct Attributes {
-        set: u64,
-        clear: u64,
-        propagation: u64,
-        user_namespace: u64,
-    }
     let set = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let attributes = Attributes { set: set.bits().into(), clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
+    let attributes = Attributes { set: set.bits().into(), propagation: libc::MS_PRIVATE, ..Attributes::default() };
+    set_attributes(mount, &attributes)
+}
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Attributes {
+    pub(crate) set: u64,
+    pub(crate) clear: u64,
+    pub(crate) propagation: u64,
+    pub(crate) user_namespace: u64,
+}
+
+/// Changes a mount, not those below it.
+pub(crate) fn set_attributes(mount: BorrowedFd, attributes: &Attributes) -> Result<(), Errno> {
     // SAFETY: the path is a NUL-terminated literal, and `attributes` is a live struct of the kernel's layout (four
     // 64-bit fields since version 0) whose size is handed over; the kernel only reads it.
     let result = unsafe {
@@ -120,7 +137,7 @@ fn seal(mount: BorrowedFd) -> Result<(), Errno> {
             mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size_of::<Attributes>(),
         )
     };

@@ -9,7 +9,7 @@
 use crate::{
     ContainerRoot, RootError,
     container::same_file,
-    mount::{Covered, cover},
+    mount::{Place, cover},
     resolve::Last,
 };
 use oci::{ContainerPath, HostPath};
@@ -131,21 +131,6 @@ fn switched_off(params: &str) -> Option<String> {
 fn is_drivers(target: &OwnedFd, status: &Stat, host: &HostPath) -> bool {
     fstatfs(target).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
         || stat(host.as_path()).is_ok_and(|hosts| same_file(status, &hosts))
-}
-
-struct Place<'a> {
-    root: &'a ContainerRoot,
-    path: &'a ContainerPath,
-}
-
-impl Covered for Place<'_> {
-    fn folder(&self) -> Result<OwnedFd, Errno> {
-        self.root.find(&self.path.parent(), Last::Follow)
-    }
-
-    fn target(&self) -> Result<OwnedFd, Errno> {
-        self.root.find(self.path, Last::Follow)
-    }
 }
 
 #[cfg(test)]

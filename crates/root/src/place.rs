@@ -29,7 +29,7 @@ enum Change {
     Folder(Rc<OwnedFd>, String),
     /// A new link or file.
     New(Rc<OwnedFd>, String),
-    /// Something was replaced; it waits under the spare name.
+    /// Something was replaced or removed; it waits under the spare name.
     Replaced(Rc<OwnedFd>, String),
 }
 
@@ -67,6 +67,24 @@ impl<'a> Placer<'a> {
         let owner = self.folders.root.owner();
         let folder = self.folder(&at.parent(), folder_mode)?;
         self.replace(folder, at, |folder, name| make_file(folder, name, content, mode, owner))
+    }
+
+    /// Nothing, where a link or file was.
+    pub(crate) fn remove(&mut self, at: &ContainerPath) -> Result<(), RootError> {
+        let folder = self.folders.open(&at.parent()).map_err(RootError::failed("open", at))?;
+        let name = at.file_name();
+        match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => {
+                return Err(RootError::Directory(at.clone()));
+            }
+            _ => {}
+        }
+        match renameat(&folder, name, &folder, spare(name)) {
+            Ok(()) => self.journal.push(Change::Replaced(folder, name.to_owned())),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(RootError::failed("remove", at)(error)),
+        }
+        Ok(())
     }
 
     /// Everything stays. What was replaced is removed for good.

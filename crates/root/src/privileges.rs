@@ -21,6 +21,10 @@ pub enum Capability {
     DacOverride,
     /// Give files to the container's user.
     Chown,
+    /// Change the permissions of files that belong to somebody else.
+    Fowner,
+    /// Set the bit for a group that the hook is not in.
+    Fsetid,
 }
 
 impl Capability {
@@ -29,6 +33,8 @@ impl Capability {
             Capability::SysAdmin => CapabilitySet::SYS_ADMIN,
             Capability::DacOverride => CapabilitySet::DAC_OVERRIDE,
             Capability::Chown => CapabilitySet::CHOWN,
+            Capability::Fowner => CapabilitySet::FOWNER,
+            Capability::Fsetid => CapabilitySet::FSETID,
         }
     }
 }

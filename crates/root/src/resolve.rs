@@ -68,18 +68,32 @@ fn by_kernel(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno>
     walk(root, path, last)
 }
 
-/// The same by hand. Holds a descriptor for every folder between the root and where it stands, so that `..` is a step
-/// back on its own way and no rename can lead it out.
+/// The same by hand.
 fn walk(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
+    match steps(root, path, last)?.pop() {
+        Some((_, end)) => Ok(end),
+        None => openat(root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+    }
+}
+
+/// The same path without links: what lies there has this name too.
+pub(crate) fn without_links(root: BorrowedFd, path: &str) -> Result<String, Errno> {
+    let steps = steps(root, path, Last::Follow)?;
+    Ok(steps.iter().map(|(name, _)| format!("/{name}")).collect())
+}
+
+/// The way, without links. Holds a descriptor for every folder between the root and where it stands, so that `..` is a
+/// step back on its own way and no rename can lead it out.
+fn steps(root: BorrowedFd, path: &str, last: Last) -> Result<Vec<(String, OwnedFd)>, Errno> {
     let mut ahead: VecDeque<String> = components(path).collect();
-    let mut behind: Vec<OwnedFd> = Vec::new();
+    let mut behind: Vec<(String, OwnedFd)> = Vec::new();
     let mut links = 0;
     while let Some(name) = ahead.pop_front() {
         if name == ".." {
             behind.pop();
             continue;
         }
-        let here = behind.last().map_or(root, OwnedFd::as_fd);
+        let here = behind.last().map_or(root, |(_, folder)| folder.as_fd());
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let next = openat(here, &*name, flags, Mode::empty())?;
         let kind = FileType::from_raw_mode(fstat(&next)?.st_mode);
@@ -95,15 +109,12 @@ fn walk(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
             }
             components(target).rev().for_each(|component| ahead.push_front(component));
         } else if kind == FileType::Directory || ahead.is_empty() {
-            behind.push(next);
+            behind.push((name, next));
         } else {
             return Err(Errno::NOTDIR);
         }
     }
-    match behind.pop() {
-        Some(end) => Ok(end),
-        None => openat(root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
-    }
+    Ok(behind)
 }
 
 fn components(path: &str) -> impl DoubleEndedIterator<Item = String> {
@@ -164,6 +175,10 @@ mod tests {
             for resolver in [Resolver::Kernel, Resolver::Walk] {
                 let got = resolver.open(fd.as_fd(), path, *last).map(|found| fstat(&found).unwrap().st_ino);
                 assert_eq!(got, want.map(|path| inode_of(&root.join(path))), "{path} by {resolver:?}");
+            }
+            if *last == Last::Follow {
+                let want = want.map(|path| if path.is_empty() { String::new() } else { format!("/{path}") });
+                assert_eq!(without_links(fd.as_fd(), path), want, "{path}");
             }
         }
     }

@@ -80,3 +80,85 @@ fn the_root_is_reached_through_its_descriptor_only() {
     let inside = opens.iter().filter(|line| line.contains("RESOLVE_IN_ROOT")).collect::<Vec<_>>();
     assert!(inside.iter().any(|line| line.contains("etc/ld.so.cache")), "{opens:#?}");
 }
+
+/// Runs every hook on an image that means harm, traced. The simulated machine has the driver's `params`, so that no hook
+/// is idle.
+const HOOKS: &str = r#"
+lab rootfs --kind debian --to rootfs
+runc spec
+mkdir -p outside/etc outside/lib rootfs/usr/local/cuda rootfs/opt rootfs/dev
+echo host > outside/etc/ld.so.cache
+cp /usr/lib/x86_64-linux-gnu/libcuda.so.*.* rootfs/opt/
+mkfifo rootfs/usr/lib/x86_64-linux-gnu/libfifo.so.1
+truncate -s 10G rootfs/usr/lib/x86_64-linux-gnu/libgiant.so.1
+ln -s $PWD/outside/lib rootfs/opt/lib
+ln -s ../../../../../../../../../../$PWD/outside/lib rootfs/usr/local/cuda/compat
+ln -s /dev/zero rootfs/etc/ld.so.conf.d/zero.conf
+mkfifo rootfs/etc/ld.so.conf.d/fifo.conf
+rm -f rootfs/etc/ld.so.cache
+ln -s $PWD/outside/etc/ld.so.cache rootfs/etc/ld.so.cache
+mknod rootfs/dev/nvidia0 c 195 0
+cp $(command -v ldconfig) rootfs/sbin/ldconfig.real 2>/dev/null || true
+echo '{"ociVersion": "1.0.2", "id": "x", "bundle": "'$PWD'"}' > state
+hook() {
+    strace -f -s 4096 -e trace=%process,open,openat,openat2,mount,move_mount,symlinkat,renameat2,renameat,unlinkat,mkdirat \
+        -o $1.trace nvidia-cdi-hook "$@" < state 2> $1.said || echo $1 >> failed
+}
+hook create-symlinks --link libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so --link x::/opt/../../../y
+hook enable-cuda-compat --host-driver-version=550.54.14
+hook update-ldcache --ldconfig-path /sbin/ldconfig --folder /usr/lib/x86_64-linux-gnu --folder /opt --folder /opt/lib
+hook update-application-profile
+hook chmod --mode 755 --path /opt --path /opt/lib
+hook disable-device-node-modification
+find outside | sort > outside.list
+cat outside/etc/ld.so.cache >> outside.list
+"#;
+
+#[test]
+fn hooks_start_nothing_and_open_nothing_outside_the_root() {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let said = outer::script("two-gpus", HOOKS, work.path());
+    said.unwrap_or_else(|error| panic!("{error}"));
+    let read = |name: &str| fs::read_to_string(work.path().join(name)).unwrap_or_default();
+    assert_eq!(read("outside.list"), "outside\noutside/etc\noutside/etc/ld.so.cache\noutside/lib\nhost\n");
+    assert_eq!(read("failed"), "");
+    // They did their work meanwhile.
+    let cache = fs::read(work.path().join("rootfs/etc/ld.so.cache")).unwrap_or_default();
+    assert!(cache.windows(8).any(|part| part == b"/libcuda"), "the cache lists what lies in /opt");
+    assert!(work.path().join("rootfs/usr/lib/x86_64-linux-gnu/libcuda.so").is_symlink());
+    assert!(read("rootfs/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf").contains("0x1]"));
+    assert!(read("update-ldcache.said").contains("fifo.conf"), "{}", read("update-ldcache.said"));
+    let bundle = work.path().display().to_string();
+    for hook in [
+        "create-symlinks",
+        "enable-cuda-compat",
+        "update-ldcache",
+        "update-application-profile",
+        "chmod",
+        "disable-device-node-modification",
+    ] {
+        let trace: Vec<String> =
+            read(&format!("{hook}.trace")).lines().map(|line| line.replace(&bundle, "BUNDLE")).collect();
+        assert_eq!(lines(&trace, &STARTS), Vec::<&str>::new(), "{hook}");
+        // The first execve is strace's own start of the hook.
+        assert_eq!(lines(&trace, &EXECUTES).len(), 1, "{hook}: {trace:#?}");
+        let opens = lines(&trace, &["open", "openat", "openat2"]);
+        let by_name = opens.iter().filter(|line| line.contains("(AT_FDCWD, \"") || line.contains(" open(\""));
+        let foreign: Vec<_> = by_name
+            .filter(|line| {
+                let name = line.split('"').nth(1).unwrap_or_default();
+                !name.starts_with("/proc/") && !["BUNDLE/rootfs", "BUNDLE/config.json"].contains(&name)
+            })
+            .collect();
+        assert!(foreign.is_empty(), "{hook}: {foreign:#?}");
+        let root = opens.iter().filter(|line| line.contains("\"BUNDLE/rootfs\"")).collect::<Vec<_>>();
+        assert_eq!(root.len(), 1, "{hook}: {root:#?}");
+        assert!(root[0].contains("O_PATH") && root[0].contains("O_DIRECTORY"), "{root:?}");
+        // Paths of the image are resolved in the root, or are single names in a folder that was.
+        let relative = lines(&trace, &["openat", "openat2"]).into_iter();
+        let relative = relative.filter(|line| !line.contains("AT_FDCWD") && !line.contains("RESOLVE_IN_ROOT"));
+        let climbing: Vec<_> =
+            relative.filter(|line| line.split('"').nth(1).is_some_and(|name| name.contains('/'))).collect();
+        assert!(climbing.is_empty(), "{hook}: {climbing:#?}");
+    }
+}

@@ -1,46 +1,17 @@
-//! The hook program's command line, and which hooks it knows.
+//! The hook program's command line.
 
+use super::table::{HOOKS, Hook};
 use crate::{
     codes::Code,
     fault::{Fault, Result},
 };
 use std::{ffi::OsString, fmt::Write as _};
 
-/// A hook, with the options it takes. Each takes a value.
-struct Hook {
-    name: &'static str,
-    about: &'static str,
-    options: &'static [&'static str],
-}
-
-/// What the original's hooks are called and take. `noop` is not listed in help, as in the original.
-const HOOKS: &[Hook] = &[
-    Hook { name: "update-ldcache", about: "make libraries known to the loader", options: &["folder", "ldconfig-path"] },
-    Hook { name: "create-symlinks", about: "make symbolic links", options: &["link"] },
-    Hook { name: "chmod", about: "change permissions", options: &["mode", "path"] },
-    Hook {
-        name: "enable-cuda-compat",
-        about: "prefer the image's forward compatibility libraries",
-        options: &["host-driver-version", "host-cuda-version", "cuda-compat-container-root"],
-    },
-    Hook { name: "disable-device-node-modification", about: "keep nvidia-smi from making device nodes", options: &[] },
-    Hook { name: "update-application-profile", about: "tell EGL which GPUs there are", options: &[] },
-    Hook { name: "noop", about: "", options: &[] },
-];
-
-/// Those that do their work in this version; the others refuse, since a hook that only seems to work harms later.
-const BUILT: [&str; 2] = ["disable-device-node-modification", "noop"];
-
-/// A hook of the original that is not in this version yet.
-pub fn is_to_come(name: &str) -> bool {
-    HOOKS.iter().any(|hook| hook.name == name) && !BUILT.contains(&name)
-}
-
 /// For tests of a hook: reads the state from a file.
 const CONTAINER_SPEC: &str = "container-spec";
 
 /// A parsed command line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Arguments {
     /// How much is said on stderr.
     pub verbosity: Verbosity,
@@ -60,7 +31,7 @@ pub enum Verbosity {
 }
 
 /// What a command line asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum What {
     /// `--help`.
     Help,
@@ -70,8 +41,10 @@ pub enum What {
     Unknown(Option<String>),
     /// A known hook.
     Hook {
-        /// Its name.
-        name: &'static str,
+        /// Which.
+        hook: &'static Hook,
+        /// Names and values of its options, in order.
+        options: Vec<(&'static str, String)>,
         /// `--container-spec FILE`; without it the state comes on stdin.
         container_spec: Option<String>,
     },
@@ -121,23 +94,26 @@ fn hook<W: AsRef<str>>(name: &str, mut words: impl Iterator<Item = W>) -> Result
     let Some(hook) = HOOKS.iter().find(|hook| hook.name == name) else {
         return Ok(What::Unknown(Some(name.to_owned())));
     };
-    let mut container_spec = None;
+    let (mut container_spec, mut options) = (None, Vec::new());
     while let Some(word) = words.next() {
         let word = word.as_ref();
         match option(word) {
             None => {}
             Some(("help" | "h", _)) => return Ok(What::Help),
-            Some((name, value)) if name == CONTAINER_SPEC || hook.options.contains(&name) => {
+            Some((name, value)) => {
+                let known = hook.options.iter().chain(&[CONTAINER_SPEC]).find(|known| **known == name);
+                let known = known.ok_or_else(|| usage(format!("flag provided but not defined: -{name}")))?;
+                // Whatever follows is the value, also a word that begins with a dash.
                 let value = value.map(str::to_owned).or_else(|| words.next().map(|word| word.as_ref().to_owned()));
                 let value = value.ok_or_else(|| usage(format!("flag needs an argument: {word}")))?;
-                if name == CONTAINER_SPEC {
-                    container_spec = Some(value).filter(|file| !file.is_empty() && file != "-");
+                match *known {
+                    CONTAINER_SPEC => container_spec = Some(value).filter(|file| !file.is_empty() && file != "-"),
+                    known => options.push((known, value)),
                 }
             }
-            Some((name, _)) => return Err(usage(format!("flag provided but not defined: -{name}"))),
         }
     }
-    Ok(What::Hook { name: hook.name, container_spec })
+    Ok(What::Hook { hook, options, container_spec })
 }
 
 /// Name and value of `-name`, `--name` or either with `=value`.
@@ -164,7 +140,8 @@ fn boolean(name: &str, value: &str) -> Result<bool> {
     }
 }
 
-fn usage(message: String) -> Fault {
+/// A command line that is wrong.
+pub fn usage(message: String) -> Fault {
     Fault::new(Code::Usage, message).next("`nvidia-cdi-hook --help` lists hooks and options")
 }
 
@@ -177,35 +154,37 @@ mod tests {
         Arguments::parse(&args, |_| None)
     }
 
-    fn hook(name: &'static str) -> What {
-        What::Hook { name, container_spec: None }
-    }
-
-    #[test]
-    fn hooks_to_come_are_known_and_not_built() {
-        for (name, want) in [("update-ldcache", true), ("chmod", true), ("noop", false), ("whatever", false)] {
-            assert_eq!(is_to_come(name), want, "{name}");
+    /// What was understood, in words.
+    fn shown(what: &What) -> String {
+        match what {
+            What::Help | What::Version | What::Unknown(None) => format!("{what:?}"),
+            What::Unknown(Some(name)) => format!("unknown {name}"),
+            What::Hook { hook, options, container_spec } => {
+                let options: String = options.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+                let spec = container_spec.as_ref().map(|spec| format!(" from {spec}")).unwrap_or_default();
+                format!("{}{options}{spec}", hook.name)
+            }
         }
-        assert!(BUILT.iter().all(|name| !is_to_come(name)));
     }
 
     #[test]
     fn what_a_command_line_asks_for() {
         for (line, want) in [
-            ("", What::Unknown(None)),
-            ("--debug", What::Unknown(None)),
-            ("foo --bar baz", What::Unknown(Some("foo".into()))),
-            ("--new-option noop", What::Unknown(None)),
-            ("noop", hook("noop")),
-            ("-debug --quiet noop extra", hook("noop")),
-            ("update-ldcache --folder /a --folder=/b", hook("update-ldcache")),
-            ("create-symlinks --link -x", hook("create-symlinks")),
-            ("noop --container-spec -", hook("noop")),
-            ("noop --container-spec=/s", What::Hook { name: "noop", container_spec: Some("/s".into()) }),
-            ("noop --help", What::Help),
-            ("-v", What::Version),
+            ("", "Unknown(None)"),
+            ("--debug", "Unknown(None)"),
+            ("foo --bar baz", "unknown foo"),
+            ("--new-option noop", "Unknown(None)"),
+            ("noop", "noop"),
+            ("-debug --quiet noop extra", "noop"),
+            ("update-ldcache --folder /a x --folder=/b,c=d", "update-ldcache folder=/a folder=/b,c=d"),
+            ("create-symlinks --link -x", "create-symlinks link=-x"),
+            ("chmod -mode=755 --path --path", "chmod mode=755 path=--path"),
+            ("noop --container-spec -", "noop"),
+            ("noop --container-spec=/s", "noop from /s"),
+            ("noop --help", "Help"),
+            ("-v", "Version"),
         ] {
-            assert_eq!(parse(line).map(|found| found.what).map_err(|fault| fault.to_string()), Ok(want), "{line}");
+            assert_eq!(parse(line).map(|found| shown(&found.what)).map_err(|fault| fault.to_string()), Ok(want.into()));
         }
     }
 

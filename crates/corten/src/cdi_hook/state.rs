@@ -1,76 +1,80 @@
-//! The one hook of today: `disable-device-node-modification`, and what it learns from the low-level runtime.
+//! What a hook learns from the low-level runtime: which container it is run for, and where its root is.
 
+use super::Run;
 use crate::{
     codes::Code,
     container::Container,
     fault::{Fault, Result},
 };
 use oci::{HostPath, State, StateError};
-use root::{
-    ContainerRoot,
-    params::{self, Outcome, ParamsError},
-    privileges::{self, Capability},
-};
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-};
+use root::{ContainerRoot, Owner};
+use std::{fs, io, path::Path};
 
-/// Hides the driver's `ModifyDeviceFiles: 1` from the container. The state comes from `container_spec`, else from stdin;
-/// it is not read where the driver has no such switch.
-pub fn hide_modify_device_files(container_spec: Option<&str>, debug: bool) -> Result<()> {
-    // Read now: relative paths end with the next step, and so do open files.
-    let given =
-        container_spec.map(fs::read).transpose().map_err(|error| hook_input("cannot read the state", &error))?;
-    privileges::enter_hook(&[Capability::SysAdmin, Capability::DacOverride])
-        .map_err(|error| Fault::from_error(Code::HookInput, &error).next("Report this as a fault of ours"))?;
-    if !Path::new(params::PATH).exists() {
-        return Ok(());
-    }
-    let state = match given {
-        Some(bytes) => State::parse(&bytes),
-        None => State::read(io::stdin().lock()),
-    };
-    let root = open_root(&state.map_err(|error| state_fault(&error))?)?;
-    let host = HostPath::root().join(params::PATH);
-    let outcome = params::hide(&root, &host).map_err(|error| params_fault(&error))?;
-    if debug {
-        say(outcome);
-    }
-    Ok(())
+/// The original's words for a root that cannot be found.
+const NO_ROOT: &str = "failed to determined container root";
+
+/// The content of the file that `--container-spec` names. It is read before a hook leaves its folder.
+pub fn given(container_spec: Option<&str>) -> Result<Option<Vec<u8>>> {
+    container_spec.map(fs::read).transpose().map_err(|error| hook_input("failed to load container state", &error))
 }
 
-/// The root that the runtime names (crun does), else the bundle's. A relative one is config.json's own, and counts from
-/// the bundle as that does.
-fn open_root(state: &State) -> Result<ContainerRoot> {
+impl Run {
+    /// Opens the container's root, to make something in it. What is made is there for the container also if config.json
+    /// makes the root read-only for that, and the low-level runtime has done so already.
+    pub fn root_to_write(&self) -> Result<ContainerRoot> {
+        self.open().map(|(root, read_only)| if read_only { root.writable() } else { root })
+    }
+
+    /// Opens the container's root as it is. The state comes from `--container-spec`, else from stdin.
+    pub fn root(&self) -> Result<ContainerRoot> {
+        self.open().map(|(root, _)| root)
+    }
+
+    fn open(&self) -> Result<(ContainerRoot, bool)> {
+        let state = match &self.state {
+            Some(bytes) => State::parse(bytes),
+            None => State::read(io::stdin().lock()),
+        };
+        open_root(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))
+    }
+}
+
+/// The root that the runtime names (crun does), else the bundle's; and whether config.json makes it read-only. A relative
+/// root is config.json's own, and counts from the bundle as that does.
+fn open_root(state: &State) -> Result<(ContainerRoot, bool)> {
     let folder = state.bundle.as_deref().filter(|bundle| !bundle.is_empty());
     let container = folder.map(|bundle| Container::open(Path::new(bundle), Path::new("config.json")));
     let named = state.root.as_deref().filter(|root| root.starts_with('/'));
-    let (path, owner) = match (named, container) {
+    let read_only = |container: &Container| container.document.root().ok().flatten().is_some_and(|root| root.readonly);
+    let (path, owner, read_only) = match (named, container) {
         (Some(root), container) => {
             let path = HostPath::new(root).map_err(|error| Fault::from_error(Code::HookInput, &error))?;
-            let owner = container.and_then(|container| container.ok()?.owner().ok());
-            (path, owner.unwrap_or(root::Owner { uid: 0, gid: 0 }))
+            let container = container.and_then(std::result::Result::ok);
+            let owner = container.as_ref().and_then(|container| container.owner().ok());
+            (path, owner.unwrap_or(Owner { uid: 0, gid: 0 }), container.as_ref().is_some_and(read_only))
         }
         (None, Some(container)) => {
             let container = container?;
-            (container.root_path()?, container.owner()?)
+            (container.root_path()?, container.owner()?, read_only(&container))
         }
         (None, None) => return Err(Fault::new(Code::HookInput, "the container's state names no bundle")),
     };
-    Ok(ContainerRoot::open(&path, owner)?)
+    let map = |file| fs::read_to_string(file).unwrap_or_default();
+    let owner = Owner {
+        uid: seen_here(owner.uid, &map("/proc/self/uid_map")),
+        gid: seen_here(owner.gid, &map("/proc/self/gid_map")),
+    };
+    Ok((ContainerRoot::open(&path, owner)?, read_only))
 }
 
-fn say(outcome: Outcome) {
-    let text = match outcome {
-        Outcome::NotNeeded => "the driver's parameters need no change",
-        Outcome::NotVisible => "the container does not see the driver's parameters",
-        Outcome::HiddenBefore => "the container sees changed parameters already",
-        Outcome::Hidden => "the container sees ModifyDeviceFiles: 0 now",
-    };
-    // Nothing is left to do about a stderr that is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+/// The number of the container's root user in the user namespace that the hook runs in. config.json has the machine's;
+/// low-level runtimes run a createContainer hook in the container's own namespaces, where that user is 0.
+fn seen_here(id: u32, map: &str) -> u32 {
+    let first = map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        (numbers.next()?.ok()? == 0).then(|| numbers.next()?.ok())?
+    });
+    if first == Some(id) { 0 } else { id }
 }
 
 fn hook_input(what: &str, error: &dyn std::error::Error) -> Fault {
@@ -82,11 +86,21 @@ fn state_fault(error: &StateError) -> Fault {
     hook_input("failed to load container state: failed to decode container state", error)
 }
 
-fn params_fault(error: &ParamsError) -> Fault {
-    let code = match error {
-        ParamsError::Host { .. } => Code::HostUnreadable,
-        ParamsError::Foreign(_) => Code::RootEscapes,
-        ParamsError::Container(_) | ParamsError::Mount { .. } => Code::RootNotPrepared,
-    };
-    Fault::from_error(code, error)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_containers_root_user_is_0_in_its_own_namespace() {
+        for (id, map, want) in [
+            (0, "         0          0 4294967295\n", 0),
+            (100_000, "         0          0 4294967295\n", 100_000),
+            (100_000, "         0     100000      65536\n", 0),
+            (0, "         0       1000          1\n         1     100000      65536\n", 0),
+            (5, "         1          5          1\n", 5),
+            (5, "", 5),
+        ] {
+            assert_eq!(seen_here(id, map), want, "{id} {map}");
+        }
+    }
 }

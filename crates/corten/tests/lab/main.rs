@@ -2,11 +2,15 @@
 //! builds what is needed and says where it is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod elsewhere;
 mod failures;
+mod hookless;
+mod hooks;
 mod interrupted;
 mod litter;
 mod machine_state;
 mod modules;
 mod nodes;
 mod roots;
+mod spec_files;
 mod stage;

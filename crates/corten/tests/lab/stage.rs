@@ -87,9 +87,14 @@ impl Stage {
     /// A shell script on a simulated machine, ready to run. `$SHIM` is our runtime, `$D` the stage's folder, `$B` the
     /// bundle, `$ID` a container's name, `$LAB` the lab's folder.
     pub fn command(&self, machine: &[&str], script: &str) -> Command {
+        self.command_at("small", machine, script)
+    }
+
+    /// The same on another machine than `small.toml`.
+    pub fn command_at(&self, machine: &str, settings: &[&str], script: &str) -> Command {
         let mut lab = Command::new(folder("CORTEN_LAB").join("lab"));
-        lab.args(["run", "--machine"]).arg(folder("CORTEN_MACHINES").join("small.toml"));
-        for setting in machine {
+        lab.args(["run", "--machine"]).arg(folder("CORTEN_MACHINES").join(format!("{machine}.toml")));
+        for setting in settings {
             lab.args(["--set", setting]);
         }
         lab.args(["--", "/bin/sh", "-c", script]).current_dir(self.dir.path());
@@ -117,7 +122,7 @@ impl Stage {
 }
 
 /// A folder that `cargo xtask test` names.
-fn folder(variable: &str) -> PathBuf {
+pub fn folder(variable: &str) -> PathBuf {
     let folder = env::var_os(variable);
     PathBuf::from(folder.unwrap_or_else(|| panic!("{variable} is not set: run this through `cargo xtask test`")))
 }

@@ -7,5 +7,7 @@ mod ctk;
 mod failures;
 mod forwarding;
 mod hook;
+mod hooks;
 mod stage;
 mod tools;
+mod validate;

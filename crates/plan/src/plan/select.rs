@@ -45,10 +45,13 @@ impl Grant<'_> {
     }
 }
 
+/// A GPU of a workstation that only drives its screens; nobody means it by `all` (reference: cdi-and-ctk.md 2.4).
+const SCREENS: [&str; 2] = ["DGX Display", "NVIDIA DGX Display"];
+
 /// Every GPU that is not partitioned, and every MIG device of those that are.
 fn all<'a>(asked: &str, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
     let mut grants = Vec::new();
-    for gpu in &inventory.gpus {
+    for gpu in inventory.gpus.iter().filter(|gpu| !SCREENS.contains(&gpu.model.as_str())) {
         let grant = |mig| Grant { gpu, mig, asked: asked.to_owned() };
         match mig_mode(gpu, inventory) {
             Some(true) => grants.extend(gpu.mig.iter().map(|mig| grant(Some(mig)))),

@@ -7,14 +7,14 @@ const MAX: usize = 256;
 
 /// A version. Two are equal when their numbers are, trailing zeros aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Version {
+pub(crate) struct Version {
     numbers: Vec<u64>,
     /// It is only on the way to these numbers. Machines do not report such versions, so which one does not matter.
     pre_release: bool,
 }
 
 impl Version {
-    pub(super) fn parse(text: &str) -> Option<Version> {
+    pub(crate) fn parse(text: &str) -> Option<Version> {
         if text.len() > MAX {
             return None;
         }
@@ -28,7 +28,12 @@ impl Version {
         Some(Version { numbers, pre_release: pre_release.is_some() })
     }
 
-    pub(super) fn cmp(&self, other: &Version) -> Ordering {
+    /// The first number: of a driver, its series.
+    pub(crate) fn major(&self) -> u64 {
+        self.numbers.first().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn cmp(&self, other: &Version) -> Ordering {
         let len = self.numbers.len().max(other.numbers.len());
         let at = |version: &Version, i: usize| version.numbers.get(i).copied().unwrap_or(0);
         (0..len)

@@ -15,15 +15,34 @@ const MAX_FOLDERS: usize = 1024;
 /// Names looked at in one folder for an `include` with wildcards.
 const MAX_NAMES: usize = 4096;
 
-/// The folders that ld.so.conf names, in order; they need not exist.
-pub(super) fn folders(root: &ContainerRoot, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
-    let mut search = Search { root, remarks, files: 0, folders: Vec::new() };
-    search.file(&ContainerPath::root().join("etc/ld.so.conf"), 0);
+/// The folders that ld.so.conf names, in order; they need not exist. What the file `but` says does not count.
+pub(super) fn folders(
+    root: &ContainerRoot,
+    but: Option<&ContainerPath>,
+    remarks: &mut Vec<String>,
+) -> Vec<ContainerPath> {
+    let mut search = Search { root, but, remarks, files: 0, folders: Vec::new() };
+    search.file(&file(), 0);
     search.folders
+}
+
+/// Where it lies.
+pub(super) fn file() -> ContainerPath {
+    ContainerPath::root().join("etc/ld.so.conf")
+}
+
+/// The folders that one file names by itself.
+pub(super) fn named_in(text: &[u8]) -> Vec<ContainerPath> {
+    let named = lines(&String::from_utf8_lossy(text)).into_iter().filter_map(|line| match line {
+        Line::Folder(folder) => Some(folder),
+        Line::Include(_) => None,
+    });
+    named.take(MAX_FOLDERS).collect()
 }
 
 struct Search<'a> {
     root: &'a ContainerRoot,
+    but: Option<&'a ContainerPath>,
     remarks: &'a mut Vec<String>,
     files: usize,
     folders: Vec<ContainerPath>,
@@ -31,6 +50,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn file(&mut self, path: &ContainerPath, depth: usize) {
+        if self.but == Some(path) {
+            return;
+        }
         if depth > MAX_DEPTH || self.files >= MAX_FILES {
             return self.remark(format!("{path} in the container is included too deeply or too often"));
         }

@@ -2,7 +2,7 @@
 
 /// `name` matches `pattern`: `*`, `?`, `[a-z]`, `[!a-z]`, `\x`. Names that begin with a dot want a pattern that does too
 /// (`glob(7)`). Takes time proportional to the product of both lengths, whatever the pattern.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     if name.first() == Some(&'.') && pattern.first() != Some(&'.') {
         return false;

@@ -13,7 +13,7 @@ const MAX_FILE: usize = 64 << 10;
 /// The file with our folders, if musl does not look there already.
 pub(super) fn missing(
     root: &ContainerRoot,
-    libraries: &[Because<LoaderEntry>],
+    folders: &[String],
     remarks: &mut Vec<String>,
 ) -> Result<Option<Step>, RootError> {
     let path = file();
@@ -25,7 +25,7 @@ pub(super) fn missing(
         }
         Err(error) => return Err(error),
     };
-    let content = with_folders(existing.as_deref(), &folders(libraries));
+    let content = with_folders(existing.as_deref(), folders);
     Ok(content.map(|content| Step::File { path, content, mode: 0o644, folder_mode: 0o755 }))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn file() -> ContainerPath {
 }
 
 /// Folders of the native libraries, each once, in order of appearance. musl has no 32-bit companion.
-fn folders(libraries: &[Because<LoaderEntry>]) -> Vec<String> {
+pub(super) fn folders(libraries: &[Because<LoaderEntry>]) -> Vec<String> {
     let mut folders = Vec::new();
     for library in libraries.iter().filter(|library| library.what.class == LibraryClass::Native) {
         let folder = String::from(library.what.path.parent());

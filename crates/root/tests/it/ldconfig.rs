@@ -5,7 +5,7 @@ use plan::RootWork;
 use std::{fs, path::Path, process::Command};
 
 /// Compiles a library with that soname.
-fn compile(at: &Path, soname: &str, more: &[&str]) {
+pub fn compile(at: &Path, soname: &str, more: &[&str]) {
     fs::create_dir_all(at.parent().unwrap()).unwrap();
     let source = at.with_extension("c");
     fs::write(&source, "int answer(void) { return 42; }").unwrap();
@@ -28,7 +28,7 @@ fn copy(tree: &Tree, name: &str, to: &str) {
 }
 
 /// What the real ldconfig says about the tree's cache: every line but the number of libraries and who made it.
-fn printed(tree: &Tree) -> String {
+pub fn printed(tree: &Tree) -> String {
     let text = run("ldconfig", &["-r", tree.folder.path().to_str().unwrap(), "-p"]);
     text.lines().filter(|line| line.starts_with('\t')).map(|line| format!("{line}\n")).collect()
 }

@@ -8,4 +8,6 @@ mod hook;
 mod hostile;
 mod ldconfig;
 mod prepare;
+mod refresh;
 mod tree;
+mod writable;

@@ -1,0 +1,24 @@
+//! `update-ldcache`: the container's loader finds what was mounted into some folders (reference: runtime-and-hook.md,
+//! 8.5). No ldconfig is run, neither the host's nor the image's.
+
+use super::{Run, arguments::usage, lists, unwritable};
+use crate::fault::Result;
+
+/// The hook's name.
+pub const NAME: &str = "update-ldcache";
+
+/// Makes the loader's files say what lies in the folders.
+pub fn run(run: &Run) -> Result<()> {
+    if run.value("ldconfig-path").is_some_and(str::is_empty) {
+        return Err(usage("ldconfig-path must be specified".to_owned()));
+    }
+    if let Some(path) = run.value("ldconfig-path") {
+        run.verbosity.explain(&format!("{path} is not run: loader caches are read and written without ldconfig"));
+    }
+    let folders = lists::paths(run.values("folder"))?;
+    let root = run.root_to_write()?;
+    let mut done = root.refresh_loader(&folders, &root.survey())?;
+    unwritable::cover_all(&root, &mut done, NAME)?;
+    run.verbosity.tell(&done);
+    Ok(())
+}

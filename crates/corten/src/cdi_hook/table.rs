@@ -1,0 +1,93 @@
+//! The hooks: what each is called, takes, may do and does.
+
+use super::{Run, compat, links, loader, params, permissions, profile};
+use crate::fault::Result;
+use root::privileges::Capability::{self, Chown, DacOverride, Fowner, Fsetid, SysAdmin};
+use std::fmt;
+
+/// A hook.
+pub struct Hook {
+    /// Its name, the original's.
+    pub name: &'static str,
+    /// What it is for; nothing for one that is not listed in help, as in the original.
+    pub about: &'static str,
+    /// Its options. Each takes a value.
+    pub options: &'static [&'static str],
+    /// The capabilities that it works with; all others are given up first.
+    pub keeps: &'static [Capability],
+    /// What it does. `None`: nothing.
+    pub work: Option<fn(&Run) -> Result<()>>,
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// To make things in a root that belong to the container's root user, whoever that is; or to get round a mount that is
+/// read-only for the container, or to mount over a file where the file system is.
+const MAKE: &[Capability] = &[DacOverride, Chown, Fowner, SysAdmin];
+
+/// All hooks.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: loader::NAME,
+        about: "make libraries known to the loader",
+        options: &["folder", "ldconfig-path"],
+        keeps: MAKE,
+        work: Some(loader::run),
+    },
+    Hook { name: links::NAME, about: "make symbolic links", options: &["link"], keeps: MAKE, work: Some(links::run) },
+    Hook {
+        name: permissions::NAME,
+        about: "change permissions",
+        options: &["mode", "path"],
+        keeps: &[DacOverride, Fowner, Fsetid],
+        work: Some(permissions::run),
+    },
+    Hook {
+        name: compat::NAME,
+        about: "prefer the image's forward compatibility libraries",
+        options: &["host-driver-version", "host-cuda-version", "cuda-compat-container-root"],
+        keeps: MAKE,
+        work: Some(compat::run),
+    },
+    Hook {
+        name: params::NAME,
+        about: "keep nvidia-smi from making device nodes",
+        options: &[],
+        keeps: &[SysAdmin, DacOverride],
+        work: Some(params::run),
+    },
+    Hook {
+        name: profile::NAME,
+        about: "tell EGL which GPUs there are",
+        options: &[],
+        keeps: MAKE,
+        work: Some(profile::run),
+    },
+    Hook { name: "noop", about: "", options: &[], keeps: &[], work: None },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::spec::HookName;
+
+    #[test]
+    fn every_hook_that_a_spec_of_ours_names_does_something() {
+        for name in HookName::ALL.map(HookName::name) {
+            let hook = HOOKS.iter().find(|hook| hook.name == name);
+            assert!(hook.is_some_and(|hook| hook.work.is_some() && !hook.about.is_empty()), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_hook_keeps_more_than_four_capabilities() {
+        for hook in HOOKS {
+            assert!(hook.keeps.len() <= 4, "{hook:?}");
+            assert_eq!(hook.keeps.is_empty(), hook.work.is_none(), "{hook:?}");
+        }
+    }
+}

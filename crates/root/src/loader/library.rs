@@ -1,0 +1,199 @@
+//! The libraries of a folder, told apart as ldconfig tells them: by name, kind of file, and what their ELF headers say.
+
+use crate::{
+    ContainerRoot,
+    container::{mount_of, open_regular},
+    resolve::Last,
+};
+use host::{
+    elf::{self, Machine},
+    ldcache::{self, Entry, compare_names},
+};
+use oci::ContainerPath;
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{FileType, fstat},
+};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashSet},
+};
+
+/// Names looked at in one folder.
+const MAX_NAMES: usize = 20_000;
+/// Libraries opened in all. A desktop has some thousands.
+pub(super) const MAX_LIBRARIES: usize = 20_000;
+
+/// A folder that exists.
+pub(super) struct Folder {
+    pub(super) path: ContainerPath,
+    pub(super) fd: OwnedFd,
+    /// Device and inode: what makes two names one folder.
+    pub(super) identity: (u64, u64),
+}
+
+/// Those that exist, each folder once however many names it has; the first name counts.
+pub(super) fn existing(root: &ContainerRoot, paths: impl Iterator<Item = ContainerPath>) -> Vec<Folder> {
+    let mut seen = HashSet::new();
+    paths.filter_map(|path| open(root, path)).filter(|folder| seen.insert(folder.identity)).collect()
+}
+
+fn open(root: &ContainerRoot, path: ContainerPath) -> Option<Folder> {
+    let fd = root.find(&path, Last::Follow).ok()?;
+    let status = fstat(&fd).ok()?;
+    let is_folder = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+    is_folder.then_some(Folder { path, fd, identity: (status.st_dev, status.st_ino) })
+}
+
+/// One library of a folder.
+pub(super) struct Library {
+    pub(super) soname: String,
+    pub(super) flags: u32,
+    /// File name: of the library, or of the link that stands for it.
+    pub(super) file: String,
+    is_link: bool,
+    /// The folder has something of the soname's name.
+    pub(super) has_soname: bool,
+    /// It lies on another mount than the root: it was put into the container, and is not the image's. False where
+    /// nobody asked.
+    pub(super) mounted: bool,
+    /// Device and inode of the file, links followed.
+    pub(super) identity: (u64, u64),
+}
+
+impl Library {
+    pub(super) fn in_folder(self, folder: &ContainerPath) -> Entry {
+        let file = if self.has_soname { &self.soname } else { &self.file };
+        Entry::new(self.flags, &self.soname, folder.join(file).as_str())
+    }
+
+    /// There the file itself is listed, as ldconfig makes no links in such folders.
+    pub(super) fn in_hwcaps(self, folder: &ContainerPath, index: u64) -> Entry {
+        let path = folder.join(&self.file);
+        Entry { hwcap: ldcache::HWCAPS_EXTENSION | index, ..Entry::new(self.flags, self.soname, path.as_str()) }
+    }
+
+    /// Of two files with one soname: what was put into the container before what the image has, whatever the versions,
+    /// as a driver library fits its kernel module only; then a real file before a link; then the higher version.
+    fn is_better_than(&self, other: &Library) -> bool {
+        let rank = |library: &Library| (library.mounted && !library.is_link, !library.is_link);
+        match rank(self).cmp(&rank(other)) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            Ordering::Equal => compare_names(&self.file, &other.file) == Ordering::Greater,
+        }
+    }
+}
+
+/// Reads folders, and counts what that costs.
+pub(super) struct Reader<'a> {
+    pub(super) root: &'a ContainerRoot,
+    /// The root's mount, if it is to be found out what lies on others.
+    pub(super) mount: Option<u64>,
+    /// Libraries opened so far, over all folders.
+    pub(super) opened: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(root: &'a ContainerRoot) -> Self {
+        Reader { root, mount: None, opened: 0 }
+    }
+
+    /// The libraries of one folder, the best file of each soname.
+    pub(super) fn libraries(&mut self, folder: &Folder) -> Vec<Library> {
+        let names = self.root.list(folder.fd.as_fd(), MAX_NAMES).unwrap_or_default();
+        let mut best: BTreeMap<String, Library> = BTreeMap::new();
+        for (name, kind) in names.iter().filter(|(name, _)| is_library_name(name)) {
+            if self.opened >= MAX_LIBRARIES {
+                break;
+            }
+            self.opened += 1;
+            let Some(mut library) = self.read(&folder.path.join(name), *kind) else { continue };
+            library.has_soname = names.binary_search_by(|(known, _)| known.as_str().cmp(&library.soname)).is_ok();
+            match best.get(&library.soname) {
+                Some(known) if !library.is_better_than(known) => {}
+                _ => drop(best.insert(library.soname.clone(), library)),
+            }
+        }
+        best.into_values().collect()
+    }
+
+    /// Reads one candidate; `None` if it is not a library for this architecture.
+    fn read(&self, path: &ContainerPath, kind: FileType) -> Option<Library> {
+        let is_link = match kind {
+            FileType::Symlink => true,
+            FileType::RegularFile => false,
+            FileType::Unknown => is_link(self.root, path),
+            _ => return None,
+        };
+        let file = open_regular(self.root.find(path, Last::Follow).ok()?, path).ok()?;
+        let elf = elf::read_file(&file).ok()?;
+        let flags = flags(elf.machine)?;
+        let name = path.file_name();
+        // A soname with a slash is no name of a file, here or for a loader.
+        let soname = elf.soname.filter(|soname| !soname.contains('/')).unwrap_or_else(|| name.to_owned());
+        // A link of the soname's name stands for itself, and so does one for the linker (`libx.so` for `libx.so.1`). Any
+        // other link is taken for a library of its own.
+        let stands_for_itself = is_link && (name == soname || (name.ends_with(".so") && soname.starts_with(name)));
+        let soname = if stands_for_itself { name.to_owned() } else { soname };
+        let mounted = self.mount.is_some_and(|mount| mount_of(file.as_fd()).is_some_and(|other| other != mount));
+        let identity = fstat(&file).ok().map(|status| (status.st_dev, status.st_ino))?;
+        let file = name.to_owned();
+        Some(Library { soname, flags, file, is_link: stands_for_itself, has_soname: false, mounted, identity })
+    }
+}
+
+/// `lib*.so*` and `ld-*.so*`, but no debugger script and nothing that a package manager has half unpacked.
+fn is_library_name(name: &str) -> bool {
+    (name.starts_with("lib") || name.starts_with("ld-"))
+        && name.contains(".so")
+        && !name.contains(".#prelink#")
+        && !name.contains(';')
+        && ![".dpkg-new", ".dpkg-tmp", "-gdb.py"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+fn is_link(root: &ContainerRoot, path: &ContainerPath) -> bool {
+    let status = root.find(path, Last::Keep).and_then(fstat);
+    status.is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Symlink)
+}
+
+/// Something that a loader would take lies there.
+pub(super) fn is_library(root: &ContainerRoot, path: &ContainerPath) -> bool {
+    let file = root.find(path, Last::Follow).ok().and_then(|found| open_regular(found, path).ok());
+    file.is_some_and(|file| elf::read_file(&file).is_ok())
+}
+
+/// The flags of an entry for such a library; `None` for one that no loader here wants.
+fn flags(machine: Machine) -> Option<u32> {
+    let wanted = machine == Machine::HOST || Some(machine) == Machine::HOST.compat32();
+    let architecture = match machine {
+        Machine::X86_64 => ldcache::X86_64,
+        Machine::I386 => 0,
+        Machine::Aarch64 => ldcache::AARCH64,
+        Machine::Arm => ldcache::ARM_HARD_FLOAT,
+        Machine::Ppc64 => ldcache::POWERPC64,
+        Machine::Other => return None,
+    };
+    wanted.then_some(ldcache::ELF_LIBC6 | architecture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_library_names() {
+        for (name, want) in [
+            ("libc.so.6", true),
+            ("ld-linux-x86-64.so.2", true),
+            ("libfoo-1.2.so", true),
+            ("foo.so", false),
+            ("libfoo.a", false),
+            ("libfoo.so.1-gdb.py", false),
+            ("libfoo.so.1.dpkg-new", false),
+            ("libfoo.so.1;5f3c", false),
+        ] {
+            assert_eq!(is_library_name(name), want, "{name}");
+        }
+    }
+}

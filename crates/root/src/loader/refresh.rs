@@ -1,0 +1,208 @@
+//! What the hook `update-ldcache` does, without ldconfig: the container's loader finds the libraries that lie in given
+//! folders now, in the container's mount namespace (reference: runtime-and-hook.md, 8.5).
+//!
+//! As ldconfig would, it makes the links of their sonames. Unlike ldconfig it leaves the rest of the image's cache as it
+//! is: a folder may hold a thousand libraries of the image beside twenty of the driver's, and only these, which lie on
+//! mounts of their own, are to come before others.
+
+use super::{
+    collect, conf,
+    drop_in::DropIn,
+    existing as existing_cache,
+    library::{Folder, Library, Reader, existing, is_library},
+    musl,
+};
+use crate::{ContainerRoot, Done, RootError, Step, folders::Folders, place, resolve::Last};
+use host::{
+    LibraryClass,
+    ldcache::{self, Cache, Entry},
+};
+use oci::ContainerPath;
+use plan::{Layout, Link, Loader};
+use rustix::fs::{FileType, fstat};
+use std::collections::HashSet;
+
+impl ContainerRoot {
+    /// Makes the loader find the libraries in `folders`, and before them those in the folder of
+    /// [`ContainerRoot::prefer_compat`]. Doing it again changes nothing. Where the loader's files cannot be written,
+    /// [`Done::needed`] has the one that is missing.
+    ///
+    /// # Errors
+    /// [`RootError`]; whatever this call had changed until then is undone.
+    pub fn refresh_loader(&self, folders: &[ContainerPath], layout: &Layout) -> Result<Done, RootError> {
+        let mut done = Done::default();
+        let mut reader = Reader { mount: self.mount(), ..Reader::new(self) };
+        let compat = DropIn::Compat.read(self)?;
+        let compat = Scan::of(&mut reader, existing(self, compat.into_iter()));
+        let driver = Scan::of(&mut reader, existing(self, folders.iter().cloned()));
+
+        let mut steps: Vec<Step> = compat.links.iter().chain(&driver.links).cloned().map(Step::Link).collect();
+        let loader = match layout.loader {
+            Loader::Musl => musl::missing(self, &driver.native_folders(), &mut done.remarks)?,
+            Loader::Glibc | Loader::Unknown => cache(self, &compat, &driver, layout, &mut done.remarks)?,
+        };
+        if self.is_read_only(&ContainerPath::root().join("etc")) {
+            done.needed.extend(loader.filter(|step| !driver.is_found_without(self, step, layout)));
+        } else {
+            steps.extend(loader);
+            if layout.loader != Loader::Musl && self.exists(&conf::file()) {
+                steps.extend(DropIn::Driver.with(self, &unknown(self, &driver, layout, &mut done.remarks))?);
+            }
+        }
+        done.changed = steps.iter().map(|step| step.path().clone()).collect();
+        self.make(&steps, || Ok::<_, RootError>(()))?;
+        driver.clear_up(self, layout);
+        Ok(done)
+    }
+}
+
+/// What lies in some folders.
+struct Scan {
+    folders: Vec<Folder>,
+    /// Entries for the cache, and whether each was put into the container.
+    entries: Vec<(Entry, bool)>,
+    /// Links of sonames that are missing or lead to something else.
+    links: Vec<Link>,
+}
+
+impl Scan {
+    fn of(reader: &mut Reader, folders: Vec<Folder>) -> Scan {
+        let (mut entries, mut links) = (Vec::new(), Vec::new());
+        for folder in &folders {
+            let writable = !reader.root.is_read_only(&folder.path);
+            for mut library in reader.libraries(folder) {
+                if writable && needs_link(reader.root, folder, &library) {
+                    links.push(Link { at: folder.path.join(&library.soname), target: library.file.clone() });
+                    library.has_soname = true;
+                }
+                let mounted = library.mounted;
+                entries.push((library.in_folder(&folder.path), mounted));
+            }
+        }
+        Scan { folders, entries, links }
+    }
+
+    /// The folder is one of these, under whatever name.
+    fn has_folder(&self, root: &ContainerRoot, path: &str) -> bool {
+        let identity = |path| existing(root, ContainerPath::new(path).into_iter()).first().map(|found| found.identity);
+        identity(path).is_some_and(|identity| self.folders.iter().any(|folder| folder.identity == identity))
+    }
+
+    /// Folders with libraries for musl, which has no 32-bit companion.
+    fn native_folders(&self) -> Vec<String> {
+        let native = ldcache::flags(LibraryClass::Native);
+        let has_native = |folder: &&Folder| {
+            self.entries.iter().any(|(entry, _)| Some(entry.flags) == native && entry.folder() == folder.path.as_str())
+        };
+        self.folders.iter().filter(has_native).map(|folder| folder.path.to_string()).collect()
+    }
+
+    /// A loader without a cache finds what was put into the container all the same: in the folders that it searches
+    /// anyway, under the names that programs ask for.
+    fn is_found_without(&self, root: &ContainerRoot, step: &Step, layout: &Layout) -> bool {
+        if root.is_file(step.path()) || layout.loader == Loader::Musl {
+            return false;
+        }
+        let native = ldcache::flags(LibraryClass::Native);
+        let searched = existing(root, collect::built_in(layout).into_iter());
+        self.entries.iter().filter(|(entry, mounted)| *mounted && Some(entry.flags) == native).all(|(entry, _)| {
+            let folder = self.folders.iter().find(|folder| folder.path.as_str() == entry.folder());
+            let is_searched =
+                folder.is_some_and(|folder| searched.iter().any(|known| known.identity == folder.identity));
+            is_searched && entry.path.ends_with(&format!("/{}", entry.name))
+        })
+    }
+
+    /// Removes what a hook that was killed may have left beside what it was about to replace.
+    fn clear_up(&self, root: &ContainerRoot, layout: &Layout) {
+        let mut folders = Folders::new(root);
+        let ours = self.entries.iter().filter(|(_, mounted)| *mounted).filter_map(|(entry, _)| {
+            let folder = ContainerPath::new(entry.folder()).ok()?;
+            Some(folder.join(&entry.name))
+        });
+        let files = [super::file(layout), DropIn::Driver.file()];
+        ours.chain(files).for_each(|path| place::clear_spare(&mut folders, &path));
+    }
+}
+
+/// The soname of a library has no link, or one that leads to something else than what was put into the container. A
+/// file of that name stays, unless it is empty: a mount point that an earlier start left.
+fn needs_link(root: &ContainerRoot, folder: &Folder, library: &Library) -> bool {
+    if library.file == library.soname {
+        return false;
+    }
+    if !library.has_soname {
+        return true;
+    }
+    let path = folder.path.join(&library.soname);
+    let Ok(there) = root.find(&path, Last::Keep).and_then(fstat) else { return false };
+    match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile => there.st_size == 0,
+        FileType::Symlink => {
+            let target = root.find(&path, Last::Follow).and_then(fstat);
+            let leads_there = target.is_ok_and(|target| (target.st_dev, target.st_ino) == library.identity);
+            !leads_there && (library.mounted || !is_library(root, &path))
+        }
+        _ => false,
+    }
+}
+
+/// The cache as it should be, if it is not.
+fn cache(
+    root: &ContainerRoot,
+    compat: &Scan,
+    driver: &Scan,
+    layout: &Layout,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Step>, RootError> {
+    if compat.entries.is_empty() && driver.entries.is_empty() {
+        return Ok(None);
+    }
+    let path = super::file(layout);
+    let existing = existing_cache(root, &path, remarks)?;
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
+    let ours = replace_stale(root, &mut cache, driver);
+    cache.put_first(compat.entries.iter().map(|(entry, _)| entry.clone()).chain(ours).collect());
+    if existing.is_some_and(|existing| existing == cache) {
+        return Ok(None);
+    }
+    Ok(Some(Step::File { path, content: ldcache::write(&cache), mode: 0o644, folder_mode: 0o755 }))
+}
+
+/// Takes out of the cache what it says wrongly about the scanned folders, and returns the entries that are to come first:
+/// what was put into the container, and what the cache does not list under any name of the folder (`/lib/…` is often
+/// `/usr/lib/…`).
+fn replace_stale(root: &ContainerRoot, cache: &mut Cache, scan: &Scan) -> Vec<Entry> {
+    let folders: HashSet<String> = cache.entries.iter().map(|entry| entry.folder().to_owned()).collect();
+    let aliases: HashSet<String> = folders.into_iter().filter(|folder| scan.has_folder(root, folder)).collect();
+    let key = |entry: &Entry| (entry.name.clone(), entry.flags);
+    let mounted: HashSet<_> =
+        scan.entries.iter().filter(|(_, mounted)| *mounted).map(|(entry, _)| key(entry)).collect();
+    let present: HashSet<_> = scan.entries.iter().map(|(entry, _)| key(entry)).collect();
+    let is_stale = |entry: &Entry| {
+        entry.hwcap == 0
+            && aliases.contains(entry.folder())
+            && (mounted.contains(&key(entry)) || (!present.contains(&key(entry)) && is_gone(root, entry)))
+    };
+    cache.entries.retain(|entry| !is_stale(entry));
+    let listed: HashSet<_> = cache.entries.iter().filter(|entry| aliases.contains(entry.folder())).map(key).collect();
+    scan.entries
+        .iter()
+        .filter(|(entry, mounted)| *mounted || !listed.contains(&key(entry)))
+        .map(|(entry, _)| entry.clone())
+        .collect()
+}
+
+fn is_gone(root: &ContainerRoot, entry: &Entry) -> bool {
+    ContainerPath::new(&entry.path).is_ok_and(|path| !is_library(root, &path))
+}
+
+/// Folders with libraries that the container's own ldconfig would not search.
+fn unknown(root: &ContainerRoot, scan: &Scan, layout: &Layout, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
+    let but = DropIn::Driver.file();
+    let known = conf::folders(root, Some(&but), remarks).into_iter().chain(collect::built_in(layout));
+    let known = existing(root, known);
+    let holds_any = |folder: &&Folder| scan.entries.iter().any(|(entry, _)| entry.folder() == folder.path.as_str());
+    let new = scan.folders.iter().filter(|folder| known.iter().all(|known| known.identity != folder.identity));
+    new.filter(holds_any).map(|folder| folder.path.clone()).collect()
+}
