@@ -17,19 +17,13 @@ type Start = fn(&Programs) -> Result<Engine, String>;
 fn main() -> ExitCode {
     let suite =
         |name, start: Start, system, machine, checks| Suite { name, place: Place { machine, system }, start, checks };
-    let two = |own: &[_]| [cdi::checks(), own.to_vec()].concat();
+    let two = || [cdi::checks(), OWN_CHECKS.to_vec()].concat();
     engines::run(&[
-        suite("podman_with_cdi", older, System::Own, "two-gpus", two(&[KEPT])),
-        suite("podman_with_cdi_and_no_hooks", older_without_hooks, System::Own, "two-gpus", two(&[KEPT, READ_ONLY])),
+        suite("podman_with_cdi", older, System::Own, "two-gpus", two()),
+        suite("podman_with_cdi_and_no_hooks", older_without_hooks, System::Own, "two-gpus", two()),
         suite("podman_with_cdi_and_mig", older, System::Own, "mig", cdi::mig_checks()),
-        suite("podman_5_with_cdi", newer, System::Trixie, "two-gpus", two(&[KEPT])),
-        suite(
-            "podman_5_with_cdi_and_no_hooks",
-            newer_without_hooks,
-            System::Trixie,
-            "two-gpus",
-            two(&[KEPT, READ_ONLY]),
-        ),
+        suite("podman_5_with_cdi", newer, System::Trixie, "two-gpus", two()),
+        suite("podman_5_with_cdi_and_no_hooks", newer_without_hooks, System::Trixie, "two-gpus", two()),
         suite("podman_5_with_cdi_and_mig", newer_without_hooks, System::Trixie, "mig", cdi::mig_checks()),
     ])
 }
@@ -53,10 +47,10 @@ fn newer_without_hooks(programs: &Programs) -> Result<Engine, String> {
     Engine::start(programs, Hooks::None, &[])
 }
 
-const KEPT: Check<Engine> = ("exec_and_restart_see_the_gpus", exec_and_restart_see_the_gpus);
-
-/// Without hooks only: crun makes a root read-only before it runs hooks, which then cannot make links in it.
-const READ_ONLY: Check<Engine> = ("a_read_only_container_has_its_gpus", a_read_only_container_has_its_gpus);
+const OWN_CHECKS: &[Check<Engine>] = &[
+    ("exec_and_restart_see_the_gpus", exec_and_restart_see_the_gpus),
+    ("a_read_only_container_has_its_gpus", a_read_only_container_has_its_gpus),
+];
 
 fn exec_and_restart_see_the_gpus(engine: &mut Engine) -> Result<(), String> {
     let kept = ["--detach", "--name=kept", "--device=nvidia.com/gpu=all", IMAGE, "sleep", "600"];
@@ -71,6 +65,7 @@ fn exec_and_restart_see_the_gpus(engine: &mut Engine) -> Result<(), String> {
     count_gpus("after restarts", 2, &seen)
 }
 
+/// crun makes such a root read-only before it runs hooks, runc after.
 fn a_read_only_container_has_its_gpus(engine: &mut Engine) -> Result<(), String> {
     let flags = ["--rm", "--read-only", "--device=nvidia.com/gpu=0", IMAGE, "nvidia-smi", "-L"];
     equal("read-only", GPU_0, &answer(&mut engine.podman(&[&RUN[..], &flags].concat()))?)
