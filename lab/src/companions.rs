@@ -1,7 +1,10 @@
 //! The files of ours that a machine is made of besides what this crate writes itself: they lie beside the `lab` program.
 
 use crate::{Error, Result};
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 /// The folder that has them.
 #[derive(Clone, Debug)]
@@ -27,6 +30,11 @@ impl Companions {
     /// Those in `folder`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Companions {
         Companions { folder: folder.into() }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The mock `libnvidia-ml.so.1`.

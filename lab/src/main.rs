@@ -18,7 +18,7 @@ const HELP: &str = "\
 lab - a machine with NVIDIA GPUs, made out of nothing
 
 Usage:
-  lab run --machine FILE [--set KEY=VALUE]... -- COMMAND [ARGUMENT]...
+  lab run --machine FILE [--set KEY=VALUE]... [--system FOLDER] -- COMMAND [ARGUMENT]...
       Runs COMMAND on the machine and ends with its status. Everything is made in
       private namespaces and is gone when the last process in them has ended. Needs root.
   lab describe --machine FILE [--set KEY=VALUE]...
@@ -39,6 +39,8 @@ Options:
   --machine FILE     a machine's TOML file
   --set KEY=VALUE    changes it: KEY is a dotted path, as in driver.version=535.104.05 or
                      gpu.0.minor=3; VALUE is TOML, or a string without quotes
+  --system FOLDER    another distribution, as debootstrap makes it, is the machine's own
+                     instead of this host's, which COMMAND finds at /host
   -h, --help         shows this text
   -V, --version      shows the version
 
@@ -117,6 +119,7 @@ struct Options {
     command: Option<String>,
     machine: Option<PathBuf>,
     settings: Vec<String>,
+    system: Option<PathBuf>,
     kind: Option<String>,
     oddities: rootfs::Oddities,
     with: Vec<PathBuf>,
@@ -136,6 +139,7 @@ impl Options {
             match argument {
                 Arg::Long("machine") => options.machine = Some(parser.value()?.into()),
                 Arg::Long("set") => options.settings.push(parser.value()?.string()?),
+                Arg::Long("system") => options.system = Some(parser.value()?.into()),
                 Arg::Long("kind") => options.kind = Some(parser.value()?.string()?),
                 Arg::Long("no-cache") => options.oddities.no_cache = true,
                 Arg::Long("abs-links") => options.oddities.absolute_links = true,
@@ -166,7 +170,7 @@ fn run(options: Options) -> std::result::Result<(), Failure> {
         return Err(Failure::Usage("there is no command after \"--\"".into()));
     }
     let machine = options.load()?;
-    Ok(namespace::run(&machine, &Companions::find()?, &options.rest).map(drop)?)
+    Ok(namespace::run(&machine, &Companions::find()?, options.system.as_deref(), &options.rest).map(drop)?)
 }
 
 fn describe(options: &Options) -> std::result::Result<(), Failure> {

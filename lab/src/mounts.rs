@@ -92,6 +92,15 @@ pub fn bind(from: &Path, to: &Path) -> Result<()> {
     rustix::mount::mount_bind(from, to).map_err(Error::mount("bind", to))
 }
 
+/// Makes the mount at `root` this process's root, and shows the old one at `old`, which is below it (pivot_root(2)). The
+/// current folder stays the same, under its new name.
+///
+/// # Errors
+/// When `root` is not a mount point of its own, or the process's root is none.
+pub fn pivot(root: &Path, old: &Path) -> Result<()> {
+    rustix::process::pivot_root(root, old).map_err(Error::mount("change the root", root))
+}
+
 /// Takes a mount away as soon as nobody uses it.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! process by the command, which gets signals and reports its status as if there were no lab.
 
 mod devices;
+mod system;
 mod wrappers;
 
 use crate::{
@@ -32,12 +33,18 @@ const STAGE: &str = "/run/corten-lab";
 /// system that overlays can be stacked on.
 const ENGINE_FOLDERS: [&str; 4] = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/cni"];
 
-/// Makes the machine around this process and becomes `command`, whose first word is looked up in `PATH`.
+/// Makes the machine around this process and becomes `command`, whose first word is looked up in `PATH`. `system` is
+/// another distribution's root, to be the machine's instead of this host's.
 ///
 /// # Errors
 /// Whatever kept the machine from being made or the command from being started; on success it does not return.
-pub fn run(machine: &Machine, companions: &Companions, command: &[OsString]) -> Result<Infallible> {
-    enter(machine, companions)?;
+pub fn run(
+    machine: &Machine,
+    companions: &Companions,
+    system: Option<&Path>,
+    command: &[OsString],
+) -> Result<Infallible> {
+    enter(machine, companions, system)?;
     let Some((program, arguments)) = command.split_first() else {
         return Err(Error::File { action: "run", path: PathBuf::new(), source: std::io::ErrorKind::NotFound.into() });
     };
@@ -49,15 +56,22 @@ pub fn run(machine: &Machine, companions: &Companions, command: &[OsString]) -> 
 ///
 /// # Errors
 /// Whatever kept it from being made. The process is then in a half-made namespace and should end.
-pub fn enter(machine: &Machine, companions: &Companions) -> Result<()> {
+pub fn enter(machine: &Machine, companions: &Companions, system: Option<&Path>) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
-    let folder = env::current_dir().ok();
+    // `/proc` names it as it was called when it was started, whatever becomes of the root.
+    let (mut program, mut companions) = (own_program()?, companions.clone());
     separate()?;
-    let wrappers = wrappers::Wrappers::prepare()?;
+    if let Some(system) = system {
+        system::enter(system)?;
+        program = system::seen_inside(&program);
+        companions = Companions::in_folder(system::seen_inside(companions.folder()));
+    }
+    let folder = env::current_dir().ok();
+    let wrappers = wrappers::Wrappers::prepare(program)?;
     lay_over_host(machine)?;
-    install_driver(machine, companions)?;
+    install_driver(machine, &companions)?;
     procfs(machine)?;
     sysfs(machine)?;
     devices::install(machine, Path::new(STAGE))?;
@@ -222,9 +236,14 @@ fn host_functions(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(links)
 }
 
-/// On a machine with both cgroup hierarchies, hides the second from engines that get confused by it (crun).
+/// On a machine with both cgroup hierarchies, hides the second from engines that get confused by it (crun). They still
+/// make folders in its place, which belong neither on the host nor in a folder that is only for reading.
 fn one_cgroup_hierarchy() -> Result<()> {
     let unified = Path::new("/sys/fs/cgroup/unified");
     let list = fs::read_to_string("/proc/self/mountinfo").map_err(Error::file("read", "/proc/self/mountinfo"))?;
-    if mounts::mount_points(&list).iter().any(|point| point == unified) { mounts::detach(unified) } else { Ok(()) }
+    if !mounts::mount_points(&list).iter().any(|point| point == unified) {
+        return Ok(());
+    }
+    mounts::detach(unified)?;
+    mounts::tmpfs(unified, 0o755)
 }

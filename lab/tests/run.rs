@@ -19,6 +19,18 @@ fn run(machine: &str, settings: &[&str], command: &[&str]) -> Option<Output> {
         eprintln!("not run: this test needs root");
         return None;
     }
+    let companions = companions();
+    let machine = format!("{FOLDER}/machines/{machine}.toml");
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
+    lab.env("CORTEN_LAB_DIR", companions.path()).args(["run", "--machine", &machine]);
+    for setting in settings {
+        lab.args(["--set", setting]);
+    }
+    Some(lab.arg("--").args(command).output().unwrap())
+}
+
+/// A folder with stand-ins for what lies beside the `lab` program.
+fn companions() -> tempfile::TempDir {
     let companions = tempfile::tempdir().unwrap();
     let nvml = SharedObject {
         processor: Processor::NATIVE,
@@ -32,13 +44,7 @@ fn run(machine: &str, settings: &[&str], command: &[&str]) -> Option<Output> {
     fs::write(companions.path().join("libcuda_mock.so"), cuda.bytes()).unwrap();
     fs::write(companions.path().join("lab-nvidia-smi"), program(Processor::NATIVE)).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_lab-probe"), companions.path().join("lab-probe")).unwrap();
-    let machine = format!("{FOLDER}/machines/{machine}.toml");
-    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
-    lab.env("CORTEN_LAB_DIR", companions.path()).args(["run", "--machine", &machine]);
-    for setting in settings {
-        lab.args(["--set", setting]);
-    }
-    Some(lab.arg("--").args(command).output().unwrap())
+    companions
 }
 
 /// What a shell command prints on a machine; it must succeed.
@@ -133,6 +139,44 @@ fn containers_see_the_machines_procfs() {
         assert_eq!(seen["gpus"], serde_json::json!(["0000:07:00.0", "0000:08:00.0"]), "{runtime}");
         assert!(seen["devices"].get("/dev/nvidia0").is_none(), "{runtime}");
     }
+}
+
+/// This host's own distribution, from a folder that has nothing else of the host.
+#[test]
+fn a_machine_can_have_another_distribution() {
+    let script = r#"
+        mkdir system
+        for name in usr etc var; do mkdir system/$name; mount --bind /$name system/$name; done
+        for name in bin lib lib64 sbin; do
+            if [ -L /$name ]; then cp -P /$name system/; else mkdir system/$name; mount --bind /$name system/$name; fi
+        done
+        "$0" run --machine "$1" --system system -- sh -ec '
+            pwd; ls /host/usr > /run/host; ls / /opt
+            ldconfig -p | grep -c libcuda.so.1; readlink -f /usr/local/sbin/runc || true
+            touch /usr/corten-lab-was-here'
+        find system -name corten-lab-was-here"#;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not run: this test needs root");
+        return;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, env!("CARGO_BIN_EXE_lab")]);
+    let (companions, folder) = (companions(), tempfile::tempdir().unwrap());
+    command
+        .current_dir(folder.path())
+        .env("CORTEN_LAB_DIR", companions.path())
+        .arg(format!("{FOLDER}/machines/two-gpus.toml"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("/host/"), "{text}");
+    assert!(lines.contains(&"host") && lines.contains(&"etc") && !lines.contains(&"boot"), "{text}");
+    // Those of both word sizes.
+    assert!(lines.contains(&"2"), "{text}");
+    let own = format!("/host{}", fs::canonicalize(env!("CARGO_BIN_EXE_lab")).unwrap().display());
+    assert!(lines.contains(&own.as_str()) || Command::new("runc").output().is_err(), "{text}");
+    assert!(!text.contains("was-here"), "{text}");
 }
 
 #[test]

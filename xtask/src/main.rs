@@ -8,6 +8,7 @@ mod hardware_check;
 mod shell;
 mod system;
 mod test;
+mod trixie;
 
 use std::{env, process::ExitCode};
 

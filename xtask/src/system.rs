@@ -22,6 +22,12 @@ pub const CRUN: Need =
 /// The Docker engine.
 pub const DOCKER: Need =
     Need { probe: "dockerd", package: ["docker.io", "moby-engine", "docker", "docker"], purpose: "the Docker engine" };
+/// Podman.
+pub const PODMAN: Need = Need {
+    probe: "podman",
+    package: ["podman", "podman", "podman", "podman"],
+    purpose: "Podman, which reads CDI specs",
+};
 /// Watches system calls.
 pub const STRACE: Need = Need {
     probe: "strace",

@@ -4,6 +4,7 @@ use crate::{
     dist, hardware_check,
     shell::{Outcome, cargo, run as run_command, say, workspace},
     system,
+    trixie::{self, Trixie},
 };
 use std::process::Command;
 
@@ -12,7 +13,8 @@ Usage: cargo xtask test [FILTER]
 
 Installs what the tests need from the distribution, builds what people install, and runs every test against that:
 formatting and lints, unit tests, the comparison with the original (its recorded facts, or its programs where
-CORTEN_THEIRS names their folder), real containers with runc and crun, and the Docker engine.
+CORTEN_THEIRS names their folder), real containers with runc and crun, and with Docker, containerd and Podman: this
+distribution's, and those of Debian trixie, which is made once as a folder in target/roots where apt reaches a mirror.
 FILTER is handed to `cargo test`.
 ";
 
@@ -26,6 +28,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         &system::RUNC,
         &system::CRUN,
         &system::DOCKER,
+        &system::PODMAN,
         &system::STRACE,
         &system::MUSL,
         &system::BINUTILS,
@@ -36,8 +39,16 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     dist::run_all()?;
     hardware_check::build()?;
+    let mut tests = tests();
+    match trixie::folder()? {
+        Trixie::Made(folder) => tests.env("CORTEN_TRIXIE", folder),
+        Trixie::Absent(why) => {
+            say(&format!("not testing Docker 26, containerd 1.7 and Podman 5 with CDI: {why}"));
+            tests.env("CORTEN_NO_TRIXIE", why)
+        }
+    };
     say("running the tests");
-    run_command(tests().args(arguments))
+    run_command(tests.args(arguments))
 }
 
 /// Formatting and lints, where the toolchain has them.

@@ -1,6 +1,6 @@
 //! Puts [`crate::wrapper`] in the place of each low-level runtime, and the real one where the wrapper finds it.
 
-use crate::{Error, Result, companions::own_program, mounts, tree::Tree, wrapper};
+use crate::{Error, Result, mounts, tree::Tree, wrapper};
 use rustix::fd::OwnedFd;
 use std::{
     env, fs,
@@ -27,10 +27,10 @@ struct Runtime {
 }
 
 impl Wrappers {
-    /// Finds them; to be called before anything is laid over them.
-    pub(super) fn prepare() -> Result<Wrappers> {
+    /// Finds them, for `program` (this one) to stand in; to be called before anything is laid over them.
+    pub(super) fn prepare(program: PathBuf) -> Result<Wrappers> {
         let found = wrapper::RUNTIMES.iter().filter_map(|name| Runtime::find(name).transpose());
-        Ok(Wrappers { program: own_program()?, runtimes: found.collect::<Result<_>>()? })
+        Ok(Wrappers { program, runtimes: found.collect::<Result<_>>()? })
     }
 
     /// Moves each aside and puts a link to our program in its place.

@@ -1,14 +1,12 @@
 //! containerd of the distribution, used through `ctr`, with our shim as the binary that its runc shim calls.
 
-use engines::{Answer, Check, GPU_0, Programs, answer, count_gpus, equal, holds, make_root};
-use rustix::process::{Pid, Signal, kill_process};
-use std::{
-    env, fs,
-    path::PathBuf,
-    process::{Child, Command, ExitCode, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+use engines::{
+    Answer, Check, GPU_0, Programs, Suite, answer,
+    containerd::{Daemon, ctr},
+    count_gpus, equal, holds, make_root,
+    place::{Place, System},
 };
+use std::{path::PathBuf, process::ExitCode};
 
 const CHECKS: &[Check<Engine>] = &[
     ("run_shows_the_gpus_asked_for", run_shows_the_gpus_asked_for),
@@ -17,38 +15,27 @@ const CHECKS: &[Check<Engine>] = &[
 ];
 
 fn main() -> ExitCode {
-    engines::run("containerd", Engine::start, CHECKS)
+    engines::run(&[Suite {
+        name: "containerd",
+        place: Place { machine: "two-gpus", system: System::Own },
+        start: Engine::start,
+        checks: CHECKS.to_vec(),
+    }])
 }
 
-/// A running containerd of our own.
+/// A containerd and our shim.
 struct Engine {
-    folder: PathBuf,
+    daemon: Daemon,
     shim: PathBuf,
-    daemon: Child,
     started: u32,
 }
 
 impl Engine {
+    /// Starts it and makes the root of its containers.
     fn start(programs: &Programs) -> Result<Engine, String> {
-        let folder = env::temp_dir().join(format!("corten-containerd-{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-        make_root(&programs.lab, &folder.join("root"))?;
-        let log = fs::File::create(folder.join("log")).map_err(|why| format!("log: {why}"))?;
-        let mut command = Command::new("containerd");
-        command.arg("--root").arg(folder.join("data")).args(["--state", "/run/containerd-test"]);
-        command.args(["--address", "/run/containerd-test.sock"]).stdout(Stdio::null()).stderr(log);
-        let daemon = command.spawn().map_err(|why| format!("could not start containerd: {why}"))?;
-        let shim = programs.bin.join("nvidia-container-runtime");
-        let engine = Engine { folder, shim, daemon, started: 0 };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !ctr().arg("version").output().is_ok_and(|done| done.status.success()) {
-            if Instant::now() > deadline {
-                let log = fs::read_to_string(engine.folder.join("log")).unwrap_or_default();
-                return Err(format!("containerd does not answer:\n{log}"));
-            }
-            sleep(Duration::from_millis(50));
-        }
-        Ok(engine)
+        let daemon = Daemon::start("version = 2\n")?;
+        make_root(&programs.lab, &daemon.path("root"))?;
+        Ok(Engine { daemon, shim: programs.bin.join("nvidia-container-runtime"), started: 0 })
     }
 
     /// A container with these variables that runs `command` (the program by its path: there is no image to set `PATH`).
@@ -59,25 +46,9 @@ impl Engine {
         for variable in variables {
             ctr.args(["--env", variable]);
         }
-        ctr.arg(self.folder.join("root")).arg(format!("test-{}", self.started)).args(command);
+        ctr.arg(self.daemon.path("root")).arg(format!("test-{}", self.started)).args(command);
         answer(&mut ctr)
     }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if let Some(pid) = Pid::from_raw(self.daemon.id().cast_signed()) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        let _ = self.daemon.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn ctr() -> Command {
-    let mut command = Command::new("ctr");
-    command.args(["--address", "/run/containerd-test.sock"]);
-    command
 }
 
 const LIST: [&str; 2] = ["/usr/bin/nvidia-smi", "-L"];

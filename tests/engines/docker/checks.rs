@@ -76,11 +76,7 @@ fn ten_restarts_leave_what_one_start_left(engine: &mut Engine) -> Result<(), Str
     count_gpus("after ten restarts", 2, &listed)?;
     let tenth = changes(engine, "restarted")?;
     engine.must(&["rm", "--force", "restarted"])?;
-    let litter: Vec<_> = once.symmetric_difference(&tenth).collect();
-    match litter.is_empty() {
-        true => Ok(()),
-        false => Err(format!("restarting changed the container's files: {litter:?}")),
-    }
+    unchanged(&once, &tenth)
 }
 
 fn a_committed_image_starts_with_and_without_gpus(engine: &mut Engine) -> Result<(), String> {
@@ -144,6 +140,15 @@ fn start_sleeper(engine: &Engine, name: &str, flags: &[&str]) -> Result<(), Stri
 }
 
 /// What the container's own layer holds over the image's.
-fn changes(engine: &Engine, container: &str) -> Result<BTreeSet<String>, String> {
+pub(super) fn changes(engine: &Engine, container: &str) -> Result<BTreeSet<String>, String> {
     Ok(engine.must(&["diff", container])?.lines().map(str::to_owned).collect())
+}
+
+/// Both starts left the same there.
+pub(super) fn unchanged(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<(), String> {
+    let litter: Vec<_> = before.symmetric_difference(after).collect();
+    match litter.is_empty() {
+        true => Ok(()),
+        false => Err(format!("restarting changed the container's files: {litter:?}")),
+    }
 }

@@ -1,7 +1,10 @@
 //! An engine of our own: its own socket, data folder and pid file, gone when it is dropped.
 
-use engines::{Answer, Programs, answer, make_root};
-use rustix::process::{Pid, Signal, kill_process};
+use engines::{
+    Answer, Programs, answer,
+    cdi::{self, Consumer, Hooks},
+    make_root,
+};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -20,12 +23,29 @@ pub struct Engine {
     daemon: Child,
 }
 
+/// `daemon.json`: its own, so that the machine's does not matter.
+const PLAIN: &str = "{}";
+/// With CDI, which Docker has since 25 and switches on by itself since 28.2.
+const WITH_CDI: &str = r#"{"features": {"cdi": true}}"#;
+
 impl Engine {
     /// Starts it with our shim as runtime `nvidia`, and imports the image.
     pub fn start(programs: &Programs) -> Result<Engine, String> {
+        Engine::configured(programs, PLAIN)
+    }
+
+    /// The same, with CDI, on a machine that our spec describes.
+    pub fn start_with_cdi(programs: &Programs, hooks: Hooks) -> Result<Engine, String> {
+        cdi::describe_machine(programs, hooks, &[])?;
+        Engine::configured(programs, WITH_CDI)
+    }
+
+    fn configured(programs: &Programs, settings: &str) -> Result<Engine, String> {
         // The data folder must not lie on an overlay, which the engine's own overlays could not lie on.
         let folder = env::temp_dir().join(format!("corten-docker-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+        let configuration = folder.join("daemon.json");
+        fs::write(&configuration, settings).map_err(|why| format!("{}: {why}", configuration.display()))?;
         let daemon = spawn(&folder, &programs.bin, &[])?;
         let mut engine = Engine { folder, bin: programs.bin.clone(), daemon };
         engine.wait_until_it_answers()?;
@@ -90,10 +110,19 @@ impl Engine {
     }
 
     fn stop(&mut self) {
-        if let Some(pid) = Pid::from_raw(self.daemon.id().cast_signed()) {
-            let _ = kill_process(pid, Signal::TERM);
+        engines::stop(&mut self.daemon);
+    }
+}
+
+impl Consumer for Engine {
+    fn run(&mut self, devices: &[&str], command: &[&str]) -> Result<Answer, String> {
+        let mut words = vec!["run", "--rm", "--network", "none"];
+        for device in devices {
+            words.extend(["--device", device]);
         }
-        let _ = self.daemon.wait();
+        words.push(IMAGE);
+        words.extend(command);
+        self.docker(&words)
     }
 }
 
@@ -123,10 +152,7 @@ fn spawn(folder: &Path, bin: &Path, flags: &[&str]) -> Result<Child, String> {
     command.args(["--host", "unix:///run/docker.sock", "--pidfile", "/run/docker.pid"]);
     // No network: these containers need none, and a test must not touch the machine's firewall.
     command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
-    // Its own configuration, so that the machine's does not matter.
-    let configuration = folder.join("daemon.json");
-    fs::write(&configuration, "{}").map_err(|why| format!("{}: {why}", configuration.display()))?;
-    command.arg("--config-file").arg(configuration);
+    command.arg("--config-file").arg(folder.join("daemon.json"));
     command.arg("--add-runtime").arg(format!("nvidia={}", bin.join("nvidia-container-runtime").display()));
     command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
     command.spawn().map_err(|why| format!("could not start dockerd: {why}"))

@@ -1,11 +1,38 @@
-//! The Docker engine of the distribution, started by hand on the simulated machine, with our shim as its runtime.
+//! The Docker engine of the distribution, started by hand on the simulated machine, with our shim as its runtime; and that
+//! of Debian trixie (26), which reads our CDI specs.
 
 mod checks;
 mod engine;
+mod with_cdi;
 
 use engine::Engine;
+use engines::{
+    Suite, cdi,
+    cdi::Hooks,
+    place::{Place, System},
+};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    engines::run("docker", Engine::start, checks::ALL)
+    let modern = Place { machine: "two-gpus", system: System::Trixie };
+    engines::run(&[
+        Suite {
+            name: "docker",
+            place: Place { machine: "two-gpus", system: System::Own },
+            start: Engine::start,
+            checks: checks::ALL.to_vec(),
+        },
+        Suite {
+            name: "docker_with_cdi",
+            place: modern,
+            start: |programs| Engine::start_with_cdi(programs, Hooks::Ours),
+            checks: [cdi::checks(), with_cdi::ALL.to_vec()].concat(),
+        },
+        Suite {
+            name: "docker_with_cdi_and_no_hooks",
+            place: modern,
+            start: |programs| Engine::start_with_cdi(programs, Hooks::None),
+            checks: [cdi::checks(), with_cdi::ALL.to_vec()].concat(),
+        },
+    ])
 }

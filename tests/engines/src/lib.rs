@@ -2,20 +2,35 @@
 //! lets one check after another use it, since starting an engine takes longer than they do.
 #![forbid(unsafe_code)]
 
+pub mod cdi;
+pub mod containerd;
+pub mod place;
+
+use place::Place;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::{Child, Command, ExitCode},
 };
-
-/// Set for the copy of us that runs in the simulated machine.
-const INSIDE: &str = "CORTEN_TEST_INSIDE";
 
 /// The GPU that the two-GPU machine lists first, as `nvidia-smi -L` prints it.
 pub const GPU_0: &str = "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c)\n";
 
 /// A check with its name: `Err` says what was seen instead.
 pub type Check<E> = (&'static str, fn(&mut E) -> Result<(), String>);
+
+/// Checks that share an engine.
+pub struct Suite<E> {
+    /// Name, which its checks' names begin with.
+    pub name: &'static str,
+    /// The machine, and whose engine it is.
+    pub place: Place,
+    /// Starts the engine.
+    pub start: fn(&Programs) -> Result<E, String>,
+    /// Run in turn.
+    pub checks: Vec<Check<E>>,
+}
 
 /// Where the built programs are.
 pub struct Programs {
@@ -35,63 +50,66 @@ pub struct Answer {
     pub err: String,
 }
 
-/// The `main` of an engine's test: `start` starts the engine, then `checks` run in turn.
-pub fn run<E>(name: &str, start: fn(&Programs) -> Result<E, String>, checks: &[Check<E>]) -> ExitCode {
+/// The `main` of an engine's tests.
+pub fn run<E>(suites: &[Suite<E>]) -> ExitCode {
     if env::args().any(|word| word == "--list") {
         return ExitCode::SUCCESS;
     }
-    let done = match env::var_os(INSIDE) {
-        Some(_) => run_checks(name, start, checks),
-        None => enter_lab(),
+    let failed = match place::inside() {
+        Some(name) => match suites.iter().find(|suite| suite.name == name) {
+            Some(suite) => usize::from(!reported(suite.name, checked(suite))),
+            None => usize::from(!reported(&name, Err("there is no such suite".into()))),
+        },
+        // Every suite runs, whatever became of the one before it.
+        None => suites.iter().filter(|suite| !reported(suite.name, enter(suite))).count(),
     };
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether it went well; an error is said.
+fn reported(name: &str, done: Result<bool, String>) -> bool {
     done.unwrap_or_else(|why| {
         eprintln!("{name}: {why}");
-        ExitCode::FAILURE
+        false
     })
 }
 
-fn enter_lab() -> Result<ExitCode, String> {
-    let machine = folder_from("CORTEN_MACHINES")?.join("two-gpus.toml");
-    let ourselves = env::current_exe().map_err(|why| why.to_string())?;
-    let mut lab = Command::new(folder_from("CORTEN_LAB")?.join("lab"));
-    lab.args(["run", "--machine"]).arg(machine).arg("--").arg(ourselves).args(env::args().skip(1)).env(INSIDE, "1");
-    let status = lab.status().map_err(|why| format!("could not start {lab:?}: {why}"))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// Sends the suite to its machine, unless the filter leaves nothing of it.
+fn enter<E>(suite: &Suite<E>) -> Result<bool, String> {
+    match suite.chosen().next() {
+        Some(_) => suite.place.enter(suite.name),
+        None => Ok(true),
+    }
 }
 
-fn run_checks<E>(
-    name: &str,
-    start: fn(&Programs) -> Result<E, String>,
-    checks: &[Check<E>],
-) -> Result<ExitCode, String> {
-    let filter = env::args().skip(1).find(|word| !word.starts_with('-'));
-    let chosen = |check: &&Check<E>| filter.as_ref().is_none_or(|part| format!("{name}::{}", check.0).contains(part));
-    let chosen: Vec<_> = checks.iter().filter(chosen).collect();
+/// Runs the checks, on the machine.
+fn checked<E>(suite: &Suite<E>) -> Result<bool, String> {
     let (mut passed, mut failed) = (0, 0);
-    if !chosen.is_empty() {
-        let mut engine = start(&Programs { bin: folder_from("CORTEN_BIN")?, lab: folder_from("CORTEN_LAB")? })?;
-        for (check, body) in chosen {
-            match body(&mut engine) {
-                Ok(()) => {
-                    passed += 1;
-                    println!("test {name}::{check} ... ok");
-                }
-                Err(why) => {
-                    failed += 1;
-                    println!("test {name}::{check} ... FAILED\n    {}", why.replace('\n', "\n    "));
-                }
+    let mut engine = (suite.start)(&Programs { bin: place::folder("CORTEN_BIN")?, lab: place::folder("CORTEN_LAB")? })?;
+    for (check, body) in suite.chosen() {
+        match body(&mut engine) {
+            Ok(()) => {
+                passed += 1;
+                println!("test {}::{check} ... ok", suite.name);
+            }
+            Err(why) => {
+                failed += 1;
+                println!("test {}::{check} ... FAILED\n    {}", suite.name, why.replace('\n', "\n    "));
             }
         }
     }
-    println!("\n{name}: {passed} passed, {failed} failed");
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("\n{}: {passed} passed, {failed} failed", suite.name);
+    Ok(failed == 0)
 }
 
-/// A folder that `cargo xtask test` names for us.
-fn folder_from(variable: &str) -> Result<PathBuf, String> {
-    match env::var_os(variable) {
-        Some(folder) => Ok(Path::new(&folder).to_owned()),
-        None => Err(format!("{variable} is not set: run this through `cargo xtask test`")),
+impl<E> Suite<E> {
+    /// The checks that the command line's filter names.
+    fn chosen(&self) -> impl Iterator<Item = &Check<E>> {
+        let filter = env::args().skip(1).find(|word| !word.starts_with('-'));
+        let named = move |check: &&Check<E>| {
+            filter.as_ref().is_none_or(|part| format!("{}::{}", self.name, check.0).contains(part))
+        };
+        self.checks.iter().filter(named)
     }
 }
 
@@ -102,6 +120,14 @@ pub fn make_root(lab: &Path, to: &Path) -> Result<(), String> {
         true => Ok(()),
         false => Err("lab rootfs failed".into()),
     }
+}
+
+/// Ends a daemon as an administrator would, and waits for it.
+pub fn stop(daemon: &mut Child) {
+    if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    let _ = daemon.wait();
 }
 
 /// Runs a command, whatever it ends with.

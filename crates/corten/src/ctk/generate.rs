@@ -62,6 +62,12 @@ fn put(spec: &Spec, recipe: Option<&Recipe>, inventory: &Inventory, file: Option
     }
     output::write(spec, recipe.map(|recipe| recipe.origin(spec, inventory)).as_ref(), file, format)?;
     log::info!("Generated CDI spec with version {}", spec.cdi_version);
+    if spec.all_edits().any(|edits| !edits.additional_gids.is_empty()) {
+        // It says only that the devices are unresolvable; docs/engines.md.
+        log::info!(
+            "Podman 4 reads no spec of this version; for it, add --feature-flag=no-additional-gids-for-device-nodes"
+        );
+    }
     Ok(())
 }
 
