@@ -125,6 +125,29 @@ fn every_part_is_explained_in_columns() {
     }
 }
 
+/// An engine needs no node on the host: it is told type and numbers.
+#[test]
+fn nodes_need_not_exist() {
+    let stage = Stage::without_runtime(&["bare"]);
+    let script = format!("ls /dev/nvidia0; {GENERATE} | grep -A5 'path: /dev/nvidia0'");
+    let done = stage.command_at("old-frontend", &[], &script).output().unwrap();
+    let lines: Vec<_> = stdout(&done).lines().map(|line| line.trim().to_owned()).take(5).collect();
+    assert_eq!(lines, ["- path: /dev/nvidia0", "type: c", "major: 195", "fileMode: 438", "permissions: rwm"]);
+    assert!(stderr(&done).contains("cannot access '/dev/nvidia0'"), "{}", stderr(&done));
+}
+
+/// The class stays that of GPUs, as in the original; engines refuse a device that two files describe.
+#[test]
+fn names_that_another_file_has_are_warned_of() {
+    for (flags, want) in [("", 1), ("--class=gds", 0), ("--mode=nvml", 0)] {
+        let stage = Stage::without_runtime(&["bare"]);
+        let script = format!("{GENERATE} --mode=gds {flags} --output=\"$D/spec.yaml\"");
+        let done = stage.command_at("eight-gpus-nvswitch", &[], &script).output().unwrap();
+        assert!(done.status.success());
+        assert_eq!(stderr(&done).matches("give --class=gds").count(), want, "{flags}: {}", stderr(&done));
+    }
+}
+
 #[test]
 fn only_what_a_hook_would_do_on_this_machine_is_missed() {
     let said = |setting: &str| made("two-gpus", &[setting], GENERATE).1.join("\n");

@@ -70,6 +70,25 @@ fn nvidia_smi_works_in_every_distribution_with_glibc() {
     }
 }
 
+/// Drivers that lie where no container's loader looks: in a folder of Debian's alternatives, below another root.
+#[test]
+fn a_driver_may_lie_anywhere() {
+    for (machine, flags) in [("debian-alternatives", ""), ("other-root", "--driver-root=/run/nvidia/driver")] {
+        for (root, runtime) in [("debian", "runc"), ("rhel", "crun"), ("arch", "runc")] {
+            let stage = Stage::new(&[root]);
+            let script = format!("\"${{SHIM%/*}}/nvidia-ctk\" --quiet cdi generate --hooks=none --format=json {flags}");
+            let done = stage.command_at(machine, &[], &script).output().unwrap();
+            let spec: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", stderr(&done)));
+            stage.edit(|document| {
+                apply(document, &spec["containerEdits"]);
+                apply(document, &spec["devices"][0]["containerEdits"]);
+            });
+            let done = stage.command_at(machine, &[], &start(runtime)).output().unwrap();
+            assert_prints(&format!("{machine} {root} {runtime}"), &done, GPU_0);
+        }
+    }
+}
+
 /// Libraries lie under each name where the loader of such a root looks: musl's in `/usr/lib`.
 #[test]
 fn roots_without_glibc_have_the_files_and_the_device() {

@@ -128,7 +128,10 @@ fn what_makes_no_sense_is_not_used() {
     }
     assert_asked_again("another format", |stage| {
         let text = fs::read_to_string(stage.file()).unwrap();
-        fs::write(stage.file(), text.replace("\"format\":1", "\"format\":2")).unwrap();
+        let format = |number: u32| format!("\"format\":{number}");
+        assert!(text.contains(&format(nvml::cache::FORMAT)), "{text}");
+        let other = text.replace(&format(nvml::cache::FORMAT), &format(nvml::cache::FORMAT - 1));
+        fs::write(stage.file(), other).unwrap();
     });
     assert_asked_again("too long", |stage| {
         let mut text = fs::read_to_string(stage.file()).unwrap();

@@ -24,7 +24,8 @@ const MACHINE: &str = r#"{
     "nvml": NVML,
     "gpu": [
         {"model": "NVIDIA A100-SXM4-40GB", "uuid": "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c",
-         "bus-id": "0000:07:00.0", "minor": 1, "mig-capable": true},
+         "bus-id": "0000:07:00.0", "minor": 1, "mig-capable": true,
+         "addressing": "ats"},
         {"model": "NVIDIA RTX PRO 6000", "uuid": "GPU-4404041a-04cf-1ccf-9e70-f139a9b1e23c",
          "bus-id": "0001:0a:00.0", "minor": 0, "brand": "NvidiaRTX", "compute-capability": "12.0",
          "mig-capable": true, "mig-enabled": true, "mig": [
@@ -115,6 +116,7 @@ fn everything_about_gpus_and_mig_devices() {
         assert_eq!((whole.minor, whole.brand.as_str(), whole.mig_enabled), (1, "Tesla", false));
         assert_eq!((split.bus_id.as_str(), split.brand.as_str()), ("0001:0a:00.0", "NvidiaRTX"));
         assert_eq!(split.compute_capability, Some((12, 0)));
+        assert_eq!((whole.addressing, split.addressing), (Some(host::Addressing::Ats), Some(host::Addressing::None)));
         let [first, second] = split.mig.as_slice() else { panic!("{split:?}") };
         assert_eq!((first.index, first.name.as_str(), first.graphics), (0, "MIG 2g.20gb", true));
         assert_eq!((second.index, second.gpu_instance, second.compute_instance), (2, 9, 1));
