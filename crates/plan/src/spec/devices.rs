@@ -38,7 +38,13 @@ impl Maker<'_> {
             None => Ok((self.gpu(grant.gpu), strategies.map(|strategy| gpu_name(grant.gpu, *strategy)).collect())),
             Some(mig) => {
                 let names = strategies.map(|strategy| self.mig_name(grant.gpu, mig, *strategy));
-                Ok((self.mig(grant.gpu, mig), names.collect::<Result<_, _>>()?))
+                let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
+                // Before version 470 UUIDs of MIG devices are paths, which CDI does not take for names. With another
+                // name the device can do without; else writing says what is wrong.
+                if names.iter().any(|name| !name.contains('/')) {
+                    names.retain(|name| !name.contains('/'));
+                }
+                Ok((self.mig(grant.gpu, mig), names))
             }
         }
     }
