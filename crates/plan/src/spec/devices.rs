@@ -43,8 +43,13 @@ impl Maker<'_> {
             }
             Some(mig) => {
                 let names = strategies.map(|strategy| self.mig_name(grant.gpu, mig, *strategy));
-                let (names, edits) = (names.collect::<Result<_, _>>()?, self.mig(grant, mig));
-                Ok(DraftDevice { names, edits, coherent: None })
+                let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
+                // Before version 470 UUIDs of MIG devices are paths, which CDI does not take for names. With another
+                // name the device can do without; else writing says what is wrong.
+                if names.iter().any(|name| !name.contains('/')) {
+                    names.retain(|name| !name.contains('/'));
+                }
+                Ok(DraftDevice { names, edits: self.mig(grant, mig), coherent: None })
             }
         }
     }

@@ -260,6 +260,25 @@ fn names_follow_the_strategies_and_ids_choose() {
     }
 }
 
+/// Drivers before 470: the MIG device has no valid name by UUID, and the specification is valid all the same.
+#[test]
+fn uuids_of_the_old_form_are_no_names() {
+    use NameStrategy::{Index, Uuid};
+    let mut machine = machine();
+    let old = format!("MIG-{CUT}/7/0");
+    machine.nvml.as_mut().unwrap().gpus[1].mig[0].uuid = old.clone();
+    let spec_with = |strategies: &[NameStrategy]| {
+        let options = SpecOptions { strategies: strategies.to_vec(), ..options(SpecMode::Nvml) };
+        spec(&machine, &options).unwrap()
+    };
+    let names = |spec: &Spec| spec.devices.iter().map(|device| device.name.clone()).collect::<Vec<_>>();
+    let both = spec_with(&[Index, Uuid]);
+    assert_eq!(names(&both), ["0", "1:3", GPU]);
+    assert!(both.validate().is_ok());
+    assert_eq!(names(&spec_with(&[Uuid])), [GPU, &old]);
+    assert!(spec_with(&[Uuid]).validate().is_err());
+}
+
 #[test]
 fn hooks_are_switched_one_by_one() {
     use HookName::{Chmod, CreateSymlinks, UpdateLdcache};
