@@ -11,7 +11,7 @@ use crate::spec::Spec;
 use crate::write::Format;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fmt, fs, io, thread};
 
 /// The specs of some folders, read once.
 #[derive(Debug, Default)]
@@ -137,8 +137,9 @@ impl Registry {
             self.fail(folder.to_owned(), error.into());
             Vec::new()
         });
-        for path in files {
-            match Spec::read_file_with_origin(&path) {
+        let read = read_all(&files);
+        for (path, found) in files.into_iter().zip(read) {
+            match found {
                 Ok((spec, origin)) => self.add(Loaded { path, folder: index, spec, origin, reviewed: false }),
                 Err(reason) => self.fail(path, reason),
             }
@@ -305,6 +306,25 @@ fn spec_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// From how many files on several threads read them. A machine has a handful of specs, and a thread costs more than those.
+const MANY: usize = 256;
+
+/// Reads files, in their order. A thread that cannot be started is no failure.
+fn read_all(files: &[PathBuf]) -> Vec<Result<(Spec, Option<Origin>), ReadError>> {
+    let read = |files: &[PathBuf]| files.iter().map(|path| Spec::read_file_with_origin(path)).collect::<Vec<_>>();
+    let threads = thread::available_parallelism().map_or(1, |count| count.get().min(8));
+    if files.len() < MANY || threads == 1 {
+        return read(files);
+    }
+    let parts: Vec<_> = files.chunks(files.len().div_ceil(threads)).collect();
+    thread::scope(|scope| {
+        let start = |part| thread::Builder::new().spawn_scoped(scope, move || read(part)).ok();
+        let started: Vec<_> = parts.iter().map(|part| start(*part)).collect();
+        let ended = started.into_iter().map(|handle| handle.and_then(|handle| handle.join().ok()));
+        ended.zip(&parts).flat_map(|(done, part)| done.unwrap_or_else(|| read(part))).collect()
+    })
 }
 
 /// How much of a list is shown before the rest is only counted: an error is one line, and a folder may be full of bad files.

@@ -105,6 +105,19 @@ fn a_bad_file_hurts_only_itself() {
 }
 
 #[test]
+fn many_files_are_as_good_as_few() {
+    let files: Vec<_> = (1000..2000).map(|index| (format!("{index}.yaml"), format!("v/c{index}"))).collect();
+    let text = |index: usize, kind: &str| if index % 10 == 7 { "{".to_owned() } else { spec(kind, kind, &["0"]) };
+    let files: Vec<_> = files.iter().enumerate().map(|(at, (name, kind))| (0, name.as_str(), text(at, kind))).collect();
+    let (_top, folders) = folders(&files);
+    let registry = Registry::load(&folders);
+    assert_eq!((registry.names().count(), registry.failures().len()), (900, 100));
+    let order: Vec<_> = registry.specs().map(|(path, _)| path.to_owned()).collect();
+    assert!(order.is_sorted() && registry.failures().is_sorted_by_key(|failure| &failure.path));
+    assert_eq!(env(&registry, &["v/c1999=0"]), ["SPEC=v/c1999", "DEVICE=v/c1999-0"]);
+}
+
+#[test]
 fn errors_stay_short() {
     let many: Vec<QualifiedName> = (0..1000).map(|index| names(&[&format!("a/b={index}")]).remove(0)).collect();
     let text = Registry::load::<&Path>(&[]).resolve(&many).unwrap_err().to_string();
