@@ -130,7 +130,7 @@ fn every_part_is_explained_in_columns() {
 fn nodes_need_not_exist() {
     let stage = Stage::without_runtime(&["bare"]);
     let script = format!("ls /dev/nvidia0; {GENERATE} | grep -A5 'path: /dev/nvidia0'");
-    let done = stage.command_at("old-frontend", &[], &script).output().unwrap();
+    let done = stage.command_on("old-frontend", &[], &script).output().unwrap();
     let lines: Vec<_> = stdout(&done).lines().map(|line| line.trim().to_owned()).take(5).collect();
     assert_eq!(lines, ["- path: /dev/nvidia0", "type: c", "major: 195", "fileMode: 438", "permissions: rwm"]);
     assert!(stderr(&done).contains("cannot access '/dev/nvidia0'"), "{}", stderr(&done));
@@ -142,7 +142,7 @@ fn names_that_another_file_has_are_warned_of() {
     for (flags, want) in [("", 1), ("--class=gds", 0), ("--mode=nvml", 0)] {
         let stage = Stage::without_runtime(&["bare"]);
         let script = format!("{GENERATE} --mode=gds {flags} --output=\"$D/spec.yaml\"");
-        let done = stage.command_at("eight-gpus-nvswitch", &[], &script).output().unwrap();
+        let done = stage.command_on("eight-gpus-nvswitch", &[], &script).output().unwrap();
         assert!(done.status.success());
         assert_eq!(stderr(&done).matches("give --class=gds").count(), want, "{flags}: {}", stderr(&done));
     }

@@ -77,13 +77,13 @@ fn a_driver_may_lie_anywhere() {
         for (root, runtime) in [("debian", "runc"), ("rhel", "crun"), ("arch", "runc")] {
             let stage = Stage::new(&[root]);
             let script = format!("\"${{SHIM%/*}}/nvidia-ctk\" --quiet cdi generate --hooks=none --format=json {flags}");
-            let done = stage.command_at(machine, &[], &script).output().unwrap();
+            let done = stage.command_on(machine, &[], &script).output().unwrap();
             let spec: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", stderr(&done)));
             stage.edit(|document| {
                 apply(document, &spec["containerEdits"]);
                 apply(document, &spec["devices"][0]["containerEdits"]);
             });
-            let done = stage.command_at(machine, &[], &start(runtime)).output().unwrap();
+            let done = stage.command_on(machine, &[], &start(runtime)).output().unwrap();
             assert_prints(&format!("{machine} {root} {runtime}"), &done, GPU_0);
         }
     }
