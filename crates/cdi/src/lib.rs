@@ -20,7 +20,7 @@ mod write;
 
 pub use apply::{ApplyError, HostNode, Lookup, apply, apply_with};
 pub use edits::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
-pub use lint::{FINDINGS, Finding, Host, Report, Seen, Severity, same_names};
+pub use lint::{FINDINGS, Finding, Host, Report, Seen, Severity, mismatch, same_names};
 pub use names::{Kind, NameError, QualifiedName, is_qualified};
 pub use origin::Origin;
 pub use place::Place;

@@ -15,6 +15,7 @@ use crate::place::Place;
 use crate::read::{ReadError, read_regular};
 use crate::spec::Spec;
 use crate::validate::{InvalidDevice, InvalidEdits, InvalidSpec};
+pub use against_host::mismatch;
 pub use between_files::same_names;
 pub use catalogue::FINDINGS;
 use lines::Lines;

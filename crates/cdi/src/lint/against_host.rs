@@ -22,6 +22,14 @@ pub(super) fn findings(spec: &Spec, host: &dyn Host) -> Vec<Finding> {
     found
 }
 
+/// What of these edits does not fit the machine, if anything: a source that is not there, or a node with other numbers. Who
+/// gets them all the same gets a container that does not start, or one with another driver's device.
+pub fn mismatch(edits: &ContainerEdits, host: &dyn Host) -> Option<String> {
+    let sources = edits.mounts.iter().filter_map(|mount| mount_source(mount, host));
+    let nodes = edits.device_nodes.iter().filter_map(|node| device_node(node, host));
+    sources.chain(nodes.filter(|(name, _)| *name == "device-changed")).map(|(_, text)| text).next()
+}
+
 fn of_edits(edits: &ContainerEdits, base: &Place, host: &dyn Host) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut tell = |field: &'static str, index: usize, told: Option<(&'static str, String)>| {

@@ -7,20 +7,18 @@ mod files;
 
 use super::flags::{Flag, Values};
 use crate::{
-    cdi_mode::host_node,
+    claims::ThisMachine,
     codes::Code,
     fault::{Fault, Result, one_line},
     machine,
 };
-use cdi::{Finding, Seen, Severity};
+use cdi::{Finding, Severity};
 use files::Checked;
 use host::Roots;
 use serde::Serialize;
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
     path::PathBuf,
 };
 
@@ -140,27 +138,5 @@ impl<'a> Listing<'a> {
         };
         let files = checked.files.iter().map(|(path, _)| path.display().to_string()).collect();
         Listing { files, findings: checked.findings().map(told).collect() }
-    }
-}
-
-/// The machine that the command runs on.
-struct ThisMachine {
-    driver: Option<String>,
-}
-
-impl cdi::Host for ThisMachine {
-    fn look(&self, path: &str) -> Option<Seen> {
-        if let Ok(node) = host_node(path) {
-            return Some(Seen::Node(node));
-        }
-        let found = fs::metadata(path).ok()?;
-        match found.is_file() {
-            true => Some(Seen::File { executable: found.permissions().mode() & 0o111 != 0 }),
-            false => Some(Seen::Other),
-        }
-    }
-
-    fn driver_version(&self) -> Option<&str> {
-        self.driver.as_deref()
     }
 }
