@@ -69,10 +69,10 @@ pub fn enter(machine: &Machine, companions: &Companions, system: Option<&Path>) 
         companions = Companions::in_folder(system::seen_inside(companions.folder()));
     }
     let folder = env::current_dir().ok();
-    let wrappers = wrappers::Wrappers::prepare(program)?;
+    let wrappers = wrappers::Wrappers::prepare(program.clone())?;
     lay_over_host(machine)?;
     install_driver(machine, &companions)?;
-    procfs(machine)?;
+    procfs(machine, &program)?;
     sysfs(machine)?;
     devices::install(machine, Path::new(STAGE))?;
     show_kernel_in_driver_root(machine)?;
@@ -179,11 +179,11 @@ fn must_be_private(root: &Path) -> Result<()> {
     })
 }
 
-fn procfs(machine: &Machine) -> Result<()> {
+fn procfs(machine: &Machine, program: &Path) -> Result<()> {
     mounts::tmpfs("/proc/driver", 0o555)?;
     proc::install(machine, &Tree::new("/proc/driver"))?;
     if machine.driver.is_some() {
-        Tree::new("/").file(HOOK_FILE, hook::entry(&own_program()?), 0o444)?;
+        Tree::new("/").file(HOOK_FILE, hook::entry(program), 0o444)?;
     }
     replace("/proc/devices", |host| proc::devices(machine, host))?;
     // A kernel without loadable modules has no such file.
