@@ -76,10 +76,7 @@ impl Machine {
             library: Some(library),
             fingerprint: (),
             user: None,
-            expected: Expected {
-                gpus: self.inventory.gpus.iter().filter(|gpu| gpu.node.exists).count(),
-                mig_devices: 0,
-            },
+            expected: Expected::on(&self.inventory),
             timeout: stage.limit,
             cache: CachePlace::NONE,
         };

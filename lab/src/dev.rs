@@ -79,11 +79,25 @@ fn nodes(machine: &Machine) -> Vec<(String, Node)> {
     if machine.mofed > 0 {
         add("infiniband/rdma_cm".into(), 10, 58);
     }
-    nodes.extend(kernel::capabilities(machine).into_iter().map(|capability| {
-        let node = Node { major: majors.caps, minor: capability.minor, mode: capability.mode, gid: 0 };
-        (format!("nvidia-caps/nvidia-cap{}", capability.minor), node)
-    }));
+    nodes.extend(capability_nodes(machine));
     nodes
+}
+
+fn capability_nodes(machine: &Machine) -> impl Iterator<Item = (String, Node)> {
+    kernel::capabilities(machine).into_iter().map(|capability| {
+        let node = Node { major: machine.majors.caps, minor: capability.minor, mode: capability.mode, gid: 0 };
+        (format!("nvidia-caps/nvidia-cap{}", capability.minor), node)
+    })
+}
+
+/// Makes those nodes of capabilities that are not there yet, where the machine has nodes at all.
+pub(crate) fn install_capabilities(machine: &Machine, tree: &Tree) -> Result<()> {
+    if machine.driver.as_ref().is_none_or(|driver| !driver.device_nodes) {
+        return Ok(());
+    }
+    capability_nodes(machine)
+        .filter(|(name, _)| !tree.path(name).exists())
+        .try_for_each(|(name, node)| tree.node(&name, node))
 }
 
 fn open_node(major: u32, minor: u32) -> Node {

@@ -16,6 +16,7 @@ pub mod machine_file;
 pub mod mounts;
 pub mod namespace;
 pub mod proc;
+pub mod repartition;
 pub mod rootfs;
 pub mod sys;
 pub mod tree;

@@ -1,6 +1,9 @@
 //! The `lab` program. Under the names of low-level runtimes and of the procfs hook it is those.
 
-use lab::{Error, Result, companions::Companions, driver, hook, machine_file, namespace, rootfs, tree::Tree, wrapper};
+use lab::{
+    Error, Result, companions::Companions, driver, hook, machine_file, namespace, repartition, rootfs, tree::Tree,
+    wrapper,
+};
 use lexopt::{Arg, Parser, ValueExt};
 use machine::Machine;
 use std::{
@@ -20,6 +23,8 @@ Usage:
       private namespaces and is gone when the last process in them has ended. Needs root.
   lab describe --machine FILE [--set KEY=VALUE]...
       Shows the machine as JSON, as its mock NVML reads it.
+  lab repartition --machine FILE [--set KEY=VALUE]...
+      On a machine: removes its MIG devices that FILE has not, and makes those that FILE has.
   lab machines [FOLDER]
       Lists the machines in FOLDER (default: lab/machines) with a sentence about each.
   lab tree --machine FILE [--set KEY=VALUE]... --to FOLDER
@@ -95,6 +100,7 @@ fn dispatch(name: &str, words: Vec<OsString>) -> std::result::Result<(), Failure
     match options.command.as_deref() {
         Some("run") => run(options),
         Some("describe") => describe(&options),
+        Some("repartition") => Ok(repartition::run(&options.load()?)?),
         Some("machines") => Ok(machines(&options)?),
         Some("tree") => tree(&options),
         Some("rootfs") => make_root(&options),

@@ -14,7 +14,7 @@ const STATE: &str = "corten-lab.json";
 /// When a file cannot be written.
 pub fn install(machine: &Machine, tree: &Tree) -> Result<()> {
     let Some(driver) = &machine.driver else { return Ok(()) };
-    tree.file(STATE, state(machine)?, 0o644)?;
+    show_state(machine, tree)?;
     tree.file("nvidia/version", version(driver), 0o444)?;
     tree.file("nvidia/params", params(driver), 0o444)?;
     tree.file("nvidia/registry", "Binary: \"\"\n", 0o644)?;
@@ -24,7 +24,15 @@ pub fn install(machine: &Machine, tree: &Tree) -> Result<()> {
         tree.file(&format!("{folder}/registry"), "Binary: \"\"\n", 0o644)?;
     }
     tree.file("nvidia-caps/mig-minors", mig_minors(), 0o444)?;
-    capabilities(machine, tree)
+    show_capabilities(machine, tree)
+}
+
+/// Leaves the machine's description for its NVML, at once, since that may be asking.
+pub(crate) fn show_state(machine: &Machine, tree: &Tree) -> Result<()> {
+    let fresh = format!("{STATE}.new");
+    tree.file(&fresh, state(machine)?, 0o644)?;
+    let (from, to) = (tree.path(&fresh), tree.path(STATE));
+    std::fs::rename(from, &to).map_err(Error::file("replace", to))
 }
 
 fn state(machine: &Machine) -> Result<String> {
@@ -35,16 +43,19 @@ fn state(machine: &Machine) -> Result<String> {
     })
 }
 
-fn capabilities(machine: &Machine, tree: &Tree) -> Result<()> {
+/// Makes those entries of capabilities that are not there yet.
+pub(crate) fn show_capabilities(machine: &Machine, tree: &Tree) -> Result<()> {
     for gpu in machine.gpus.iter().filter(|gpu| gpu.mig_capable) {
         tree.folder(&format!("nvidia/capabilities/gpu{}/mig", gpu.minor))?;
     }
-    kernel::capabilities(machine).iter().try_for_each(|capability| {
+    let path = |capability: &kernel::Capability| format!("nvidia/capabilities/{}", capability.proc_path());
+    let all = kernel::capabilities(machine);
+    all.iter().filter(|capability| !tree.path(&path(capability)).exists()).try_for_each(|capability| {
         let text = format!(
             "DeviceFileMinor: {}\nDeviceFileMode: {}\nDeviceFileModify: 1\n",
             capability.minor, capability.mode
         );
-        tree.file(&format!("nvidia/capabilities/{}", capability.proc_path()), text, capability.mode)
+        tree.file(&path(capability), text, capability.mode)
     })
 }
 

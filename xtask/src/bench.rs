@@ -5,6 +5,7 @@
 
 mod bundle;
 mod contest;
+mod specs;
 
 use crate::{
     dist,
@@ -27,7 +28,7 @@ Usage: cargo xtask bench [RUNS]
 
 Prints the table of docs/performance.md for this machine: ours beside the bare low-level runtime, and beside the
 original where CORTEN_THEIRS names the folder of its programs. RUNS is the number of counted runs of each (40).
-The GPUs are simulated (two of them, a full driver); everything else is real.
+The GPUs are simulated (two of them, eight for specifications, a full driver); everything else is real.
 ";
 
 /// Stands for a low-level runtime that costs nothing.
@@ -45,12 +46,27 @@ pub fn run(arguments: &[String]) -> Outcome {
     };
     system::ensure(&[&system::RUNC, &system::TIME])?;
     dist::run_all()?;
+    // The original never mounts 32-bit libraries in this mode, so they would compare more files with fewer.
+    in_lab("two-gpus", &["driver.compat32=false"], "inside-bench", runs)?;
+    in_lab("eight-gpus-nvswitch", &[], "inside-bench-specs", runs)
+}
+
+/// Runs one of our own commands in a simulated machine.
+fn in_lab(machine: &str, settings: &[&str], command: &str, runs: u32) -> Outcome {
     let ourselves = env::current_exe().map_err(|why| format!("could not find ourselves: {why}"))?;
     let mut lab = as_root(dist::lab_folder().join("lab"));
-    lab.args(["run", "--machine"]).arg(workspace().join("lab/machines/two-gpus.toml"));
-    // The original never mounts 32-bit libraries in this mode, so they would compare more files with fewer.
-    lab.args(["--set", "driver.compat32=false"]);
-    run_command(lab.arg("--").arg(ourselves).arg("inside-bench").arg(runs.to_string()))
+    lab.args(["run", "--machine"]).arg(workspace().join(format!("lab/machines/{machine}.toml")));
+    lab.args(settings.iter().flat_map(|setting| ["--set", setting]));
+    run_command(lab.arg("--").arg(ourselves).arg(command).arg(runs.to_string()))
+}
+
+/// The part about specifications, which runs in a machine with eight GPUs.
+pub fn inside_specs(arguments: &[String]) -> Outcome {
+    let runs = arguments.first().and_then(|runs| runs.parse().ok()).unwrap_or(40);
+    // As below.
+    thread::sleep(Duration::from_secs(3));
+    print_table(&specs::measure(runs)?, runs);
+    Ok(())
 }
 
 /// The part that runs in the simulated machine.

@@ -19,7 +19,8 @@ Usage: cargo xtask dist
 
 Builds what there is to install into target/dist:
   bin/      the static executable, corten-nvml, and every program's name as a relative link
-  lib/      the C library (to come)
+  lib/      the C library (to come); lib/systemd/system and lib/udev/rules.d keep CDI specs fresh
+  etc/      what goes with them and is for the administrator to change
   include/  its header (to come)
 and the simulated machine for demo and tests into target/lab/bin.
 ";
@@ -69,7 +70,25 @@ fn build_programs() -> Outcome {
     }
     install(&executable, &bin.join("corten"))?;
     install(&dynamic.join("release/corten-nvml"), &bin.join("corten-nvml"))?;
-    link_programs(&bin)
+    link_programs(&bin)?;
+    install_units()
+}
+
+/// What systemd and udev start our programs by: from where it is in the repository to where packages put it.
+const UNITS: [(&str, &str); 5] = [
+    ("systemd/nvidia-cdi-refresh.service", "lib/systemd/system"),
+    ("systemd/nvidia-cdi-refresh.path", "lib/systemd/system"),
+    ("systemd/nvidia-cdi-watch.service", "lib/systemd/system"),
+    ("systemd/nvidia-cdi-refresh.env", "etc/nvidia-container-toolkit"),
+    ("udev/99-nvidia-cdi-refresh.rules", "lib/udev/rules.d"),
+];
+
+fn install_units() -> Outcome {
+    UNITS.iter().try_for_each(|(file, place)| {
+        let (from, to) = (workspace().join("packaging").join(file), folder().join(place));
+        make_folder(&to)?;
+        install(&from, &to.join(from.file_name().unwrap_or_default()))
+    })
 }
 
 fn build_lab() -> Outcome {

@@ -27,6 +27,7 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ),
     ("inside-demo", "", demo::inside),
     ("inside-bench", "", bench::inside),
+    ("inside-bench-specs", "", bench::inside_specs),
 ];
 
 fn main() -> ExitCode {

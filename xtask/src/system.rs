@@ -40,6 +40,12 @@ pub const BINUTILS: Need = Need {
     package: ["binutils", "binutils", "binutils", "binutils"],
     purpose: "checks of what we build",
 };
+/// Checks unit files; it need not be running.
+pub const SYSTEMD: Need = Need {
+    probe: "systemd-analyze",
+    package: ["systemd", "systemd", "systemd", "systemd"],
+    purpose: "checks of our unit files",
+};
 /// Reports the memory of a process.
 pub const TIME: Need =
     Need { probe: "/usr/bin/time", package: ["time", "time", "time", "time"], purpose: "memory figures" };

@@ -29,6 +29,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         &system::STRACE,
         &system::MUSL,
         &system::BINUTILS,
+        &system::SYSTEMD,
     ])?;
     if arguments.is_empty() {
         style()?;

@@ -3,8 +3,11 @@
 
 mod apply;
 mod edits;
+mod lint;
 mod names;
 mod normalise;
+mod origin;
+mod place;
 mod read;
 mod registry;
 mod scalar;
@@ -17,9 +20,12 @@ mod write;
 
 pub use apply::{ApplyError, HostNode, Lookup, apply, apply_with};
 pub use edits::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
+pub use lint::{FINDINGS, Finding, Host, Report, Seen, Severity, same_names};
 pub use names::{Kind, NameError, QualifiedName, is_qualified};
+pub use origin::Origin;
+pub use place::Place;
 pub use read::{ReadError, SPEC_LIMIT};
-pub use registry::{Conflict, Failure, Registry, Unresolved};
+pub use registry::{Conflict, Described, Failure, Found, Registry, Review, Unresolved, Unused};
 pub use spec::{Device, Spec};
 pub use transform::RelativeTo;
 pub use validate::InvalidSpec;

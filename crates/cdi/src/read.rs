@@ -6,6 +6,8 @@
 mod shape;
 mod yaml;
 
+use crate::origin::Origin;
+use crate::place::Place;
 use crate::spec::Spec;
 use crate::tree::Node;
 use crate::validate::InvalidSpec;
@@ -35,8 +37,13 @@ pub enum ReadError {
         at: usize,
     },
     /// The parser's words, which have line and column.
-    #[error("is neither JSON nor YAML: {0}")]
-    Syntax(String),
+    #[error("is neither JSON nor YAML: {text}")]
+    Syntax {
+        /// The words.
+        text: String,
+        /// Line, counted from 1.
+        line: usize,
+    },
     /// A member twice in one map.
     #[error("has {name:?} twice in the map that ends at line {line}")]
     DuplicateKey {
@@ -65,6 +72,22 @@ pub enum ReadError {
         /// Line, counted from 1.
         line: usize,
     },
+    /// A list or map as the name of a member.
+    #[error("has {found} as the name of a member at line {line}, where a string belongs")]
+    BadName {
+        /// What is there.
+        found: &'static str,
+        /// Line, counted from 1.
+        line: usize,
+    },
+    /// `<<` with something that has no members.
+    #[error("has {found} as the value of << in the map that ends at line {line}, where a map belongs")]
+    BadMerge {
+        /// What is there.
+        found: &'static str,
+        /// Line, counted from 1.
+        line: usize,
+    },
     /// There is nothing in it.
     #[error("is empty")]
     Empty,
@@ -74,7 +97,7 @@ pub enum ReadError {
         /// The member.
         name: String,
         /// Where it stands.
-        at: String,
+        at: Place,
     },
     /// A member that is another one's field, spelled in another case.
     #[error("has the field {field:?} more than once in {at}, in different case")]
@@ -82,13 +105,13 @@ pub enum ReadError {
         /// The field.
         field: &'static str,
         /// Where it stands.
-        at: String,
+        at: Place,
     },
     /// A value of another type.
     #[error("has {found} as {at}, where {expected} belongs")]
     WrongType {
         /// Where it stands.
-        at: String,
+        at: Place,
         /// What belongs there.
         expected: &'static str,
         /// What is there.
@@ -108,12 +131,25 @@ impl Spec {
     /// # Errors
     /// [`ReadError`].
     pub fn parse(bytes: &[u8]) -> Result<Spec, ReadError> {
-        if bytes.len() > SPEC_LIMIT {
-            return Err(ReadError::TooLarge);
-        }
-        let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { at: error.valid_up_to() })?;
-        let value = shape::spec(parse_tree(text)?)?;
-        Ok(serde_json::from_value(value)?)
+        Self::parse_with_origin(bytes).map(|(spec, _)| spec)
+    }
+
+    /// As [`Spec::parse`], with what the text says of the spec's origin. The caller is to ask [`Origin::is_of`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn parse_with_origin(bytes: &[u8]) -> Result<(Spec, Option<Origin>), ReadError> {
+        // There is at least one problem where there is no spec.
+        let first = |problems: Vec<ReadError>| problems.into_iter().next().unwrap_or(ReadError::Empty);
+        let mut spec = Spec::parse_strictly(bytes).map_err(first)?;
+        let annotated = Origin::take_from(&mut spec);
+        Ok((spec, Origin::of_text(bytes).or(annotated)))
+    }
+
+    /// The spec as it is written, or every field that does not fit.
+    pub(crate) fn parse_strictly(bytes: &[u8]) -> Result<Spec, Vec<ReadError>> {
+        let value = shape::spec(parse_text(bytes).map_err(|error| vec![error])?)?;
+        serde_json::from_value(value).map_err(|error| vec![error.into()])
     }
 
     /// Reads a file and checks that it is a valid spec. A link is followed: spec folders belong to the administrator.
@@ -121,16 +157,38 @@ impl Spec {
     /// # Errors
     /// [`ReadError`].
     pub fn read_file(path: &Path) -> Result<Spec, ReadError> {
-        let spec = Spec::parse(&read_regular(path)?)?;
+        Self::read_file_with_origin(path).map(|(spec, _)| spec)
+    }
+
+    /// As [`Spec::read_file`], with the origin as [`Spec::parse_with_origin`] gives it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_file_with_origin(path: &Path) -> Result<(Spec, Option<Origin>), ReadError> {
+        let (spec, origin) = Spec::parse_with_origin(&read_regular(path)?)?;
         spec.validate()?;
-        Ok(spec)
+        Ok((spec, origin))
     }
 }
 
+fn parse_text(bytes: &[u8]) -> Result<Node, ReadError> {
+    if bytes.len() > SPEC_LIMIT {
+        return Err(ReadError::TooLarge);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 { at: error.valid_up_to() })?;
+    parse_tree(text)
+}
+
+/// The bytes of a spec file: of a regular one that is not too large; nothing is read of any other.
+///
 /// A FIFO would make an opener wait for ever, so that it is looked at first; who can swap it in between owns the folder.
-fn read_regular(path: &Path) -> Result<Vec<u8>, ReadError> {
-    if !path.metadata()?.is_file() {
+pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let found = path.metadata()?;
+    if !found.is_file() {
         return Err(ReadError::NotRegular);
+    }
+    if found.len() > SPEC_LIMIT as u64 {
+        return Err(ReadError::TooLarge);
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(SPEC_LIMIT as u64 + 1).read_to_end(&mut bytes)?;
@@ -148,5 +206,7 @@ fn parse_tree(text: &str) -> Result<Node, ReadError> {
     yaml::parse(text)
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 use crate::edits::ContainerEdits;
 use crate::names::QualifiedName;
+use crate::origin::Origin;
 use crate::read::ReadError;
 use crate::spec::Spec;
 use crate::write::Format;
@@ -28,6 +29,10 @@ struct Loaded {
     /// Index of its folder.
     folder: usize,
     spec: Spec,
+    /// What the file says of itself.
+    origin: Option<Origin>,
+    /// A review has found that it fits this machine.
+    reviewed: bool,
 }
 
 /// A device: which spec, and which of its devices.
@@ -37,13 +42,48 @@ struct Place {
     device: usize,
 }
 
+/// Edits that were asked for, and the file that they come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The spec's file.
+    pub file: &'a Path,
+    /// What a device does, or what the spec does for all its devices.
+    pub edits: &'a ContainerEdits,
+    /// A review has found that the spec fits this machine.
+    pub reviewed: bool,
+}
+
+/// What became of a spec in [`Registry::review`].
+#[derive(Debug)]
+pub enum Review {
+    /// Nothing can be said of it; it stays.
+    Unknown,
+    /// It still holds.
+    Holds,
+    /// This is what it would say if it were made now.
+    Replaced(Box<Spec>),
+    /// It does not hold any more, and there is no other; the text says why.
+    Unusable(String),
+}
+
 /// A file or folder that could not be used.
 #[derive(Debug)]
 pub struct Failure {
     /// Which.
     pub path: PathBuf,
     /// Why.
-    pub reason: ReadError,
+    pub reason: Unused,
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unused {
+    /// It is no spec.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// It was right once.
+    #[error("is out of date, and cannot be made again: {0}")]
+    OutOfDate(String),
 }
 
 /// A name that several files of one folder describe.
@@ -53,6 +93,17 @@ pub struct Conflict<'a> {
     pub name: &'a QualifiedName,
     /// The files, all in one folder.
     pub files: Vec<&'a Path>,
+}
+
+/// A name that can be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described<'a> {
+    /// The name.
+    pub name: &'a QualifiedName,
+    /// The file that describes the device.
+    pub file: &'a Path,
+    /// Files of earlier folders that describe one of the same name, which does not count.
+    pub hides: Vec<&'a Path>,
 }
 
 /// Some names are no device's. The text begins as the original's, which tools look for; what follows is what one needs to
@@ -87,8 +138,8 @@ impl Registry {
             Vec::new()
         });
         for path in files {
-            match Spec::read_file(&path) {
-                Ok(spec) => self.add(path, index, spec),
+            match Spec::read_file_with_origin(&path) {
+                Ok((spec, origin)) => self.add(Loaded { path, folder: index, spec, origin, reviewed: false }),
                 Err(reason) => self.fail(path, reason),
             }
         }
@@ -98,21 +149,53 @@ impl Registry {
     fn fail(&mut self, path: PathBuf, reason: ReadError) {
         let is_gone = matches!(&reason, ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound);
         if !is_gone || path.is_symlink() {
-            self.failures.push(Failure { path, reason });
+            self.failures.push(Failure { path, reason: reason.into() });
         }
     }
 
-    fn add(&mut self, path: PathBuf, folder: usize, spec: Spec) {
+    fn add(&mut self, loaded: Loaded) {
         let index = self.specs.len();
-        for (device, name) in spec.qualified_names().enumerate() {
+        for (device, name) in loaded.spec.qualified_names().enumerate() {
             self.devices.entry(name).or_default().push(Place { spec: index, device });
         }
-        self.specs.push(Loaded { path, folder, spec });
+        self.specs.push(loaded);
+    }
+
+    /// Shows `judge` every spec whose origin is known and that nobody has edited since. It says whether the spec holds, is to be
+    /// replaced by another, or not to be used, and why.
+    pub fn review(&mut self, mut judge: impl FnMut(&Path, &Spec, &Origin) -> Review) {
+        let specs = std::mem::take(&mut self.specs);
+        self.devices.clear();
+        for mut loaded in specs {
+            let origin = loaded.origin.as_ref().filter(|origin| origin.is_of(&loaded.spec));
+            let review = origin.map_or(Review::Unknown, |origin| judge(&loaded.path, &loaded.spec, origin));
+            loaded.reviewed = !matches!(review, Review::Unknown);
+            match review {
+                Review::Unknown | Review::Holds => {}
+                Review::Replaced(spec) => loaded.spec = *spec,
+                Review::Unusable(why) => {
+                    self.failures.push(Failure { path: loaded.path, reason: Unused::OutOfDate(why) });
+                    continue;
+                }
+            }
+            self.add(loaded);
+        }
     }
 
     /// The names of all devices that can be resolved, in the order of their bytes.
     pub fn names(&self) -> impl Iterator<Item = &QualifiedName> {
         self.devices.keys().filter(|name| self.find(name).is_some())
+    }
+
+    /// The devices that can be resolved, each with the file that counts and those that it hides, which lie in earlier folders.
+    pub fn devices(&self) -> impl Iterator<Item = Described<'_>> {
+        self.devices.iter().filter(|(name, places)| self.conflict(name, places).is_none()).filter_map(
+            |(name, places)| {
+                let (file, hidden) = places.split_last()?;
+                let path = |place: &Place| self.specs[place.spec].path.as_path();
+                Some(Described { name, file: path(file), hides: hidden.iter().map(path).collect() })
+            },
+        )
     }
 
     /// The folders, in rising order of precedence.
@@ -140,20 +223,21 @@ impl Registry {
     ///
     /// # Errors
     /// [`Unresolved`], with all names that are no device's.
-    pub fn resolve(&self, names: &[QualifiedName]) -> Result<Vec<ContainerEdits>, Unresolved> {
+    pub fn resolve(&self, names: &[QualifiedName]) -> Result<Vec<Found<'_>>, Unresolved> {
         let places: Vec<Option<Place>> = names.iter().map(|name| self.find(name)).collect();
         if places.iter().any(Option::is_none) {
             return Err(self.unresolved(names));
         }
-        let (mut edits, mut used) = (Vec::new(), HashSet::new());
+        let (mut found, mut used) = (Vec::new(), HashSet::new());
         for place in places.into_iter().flatten() {
-            let spec = &self.specs[place.spec].spec;
+            let Loaded { path, spec, reviewed, .. } = &self.specs[place.spec];
+            let mut add = |edits| found.push(Found { file: path, edits, reviewed: *reviewed });
             if used.insert(place.spec) {
-                edits.push(spec.container_edits.clone());
+                add(&spec.container_edits);
             }
-            edits.push(spec.devices[place.device].container_edits.clone());
+            add(&spec.devices[place.device].container_edits);
         }
-        Ok(edits)
+        Ok(found)
     }
 
     /// The place that counts for a name: the last one, unless any folder has two.

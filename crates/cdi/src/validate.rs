@@ -2,6 +2,7 @@
 
 use crate::edits::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
 use crate::names::{NameError, check_device_name};
+use crate::place::Place;
 use crate::spec::{Device, Spec};
 use crate::version;
 use oci::HookPoint;
@@ -137,17 +138,28 @@ impl Spec {
     /// # Errors
     /// The first rule that is broken, in the order of the file.
     pub fn validate(&self) -> Result<(), InvalidSpec> {
-        self.validate_version()?;
-        self.parsed_kind().map_err(InvalidSpec::Kind)?;
-        self.container_edits.validate().map_err(InvalidSpec::Edits)?;
+        self.broken_rules().next().map_or(Ok(()), |(_, rule)| Err(rule))
+    }
+
+    /// All rules that are broken, each with its place, in the order of the file.
+    pub fn broken_rules(&self) -> impl Iterator<Item = (Place, InvalidSpec)> {
+        let version = self.validate_version().err().map(|rule| (Place::field("cdiVersion"), rule));
+        let kind = self.parsed_kind().err().map(|reason| (Place::field("kind"), InvalidSpec::Kind(reason)));
+        let base = Place::field("containerEdits");
+        let common = self.container_edits.broken_rules();
+        let common = common.map(move |(place, reason)| (place.below(&base), InvalidSpec::Edits(reason)));
         let mut names = HashSet::new();
-        for device in &self.devices {
-            device.validate().map_err(|reason| InvalidSpec::Device { name: device.name.clone(), reason })?;
-            if !names.insert(&device.name) {
-                return Err(InvalidSpec::DuplicateDevice { name: device.name.clone() });
-            }
-        }
-        if names.is_empty() { Err(InvalidSpec::NoDevices) } else { Ok(()) }
+        let devices = self.devices.iter().enumerate().flat_map(move |(index, device)| {
+            let base = Place::field("devices").item(index);
+            let duplicate = (!names.insert(&device.name))
+                .then(|| (base.clone().then("name"), InvalidSpec::DuplicateDevice { name: device.name.clone() }));
+            let name = || device.name.clone();
+            let own = device.broken_rules();
+            own.map(move |(place, reason)| (place.below(&base), InvalidSpec::Device { name: name(), reason }))
+                .chain(duplicate)
+        });
+        let none = self.devices.is_empty().then(|| (Place::field("devices"), InvalidSpec::NoDevices));
+        version.into_iter().chain(kind).chain(common).chain(devices).chain(none)
     }
 
     fn validate_version(&self) -> Result<(), InvalidSpec> {
@@ -164,28 +176,36 @@ impl Spec {
 }
 
 impl Device {
-    fn validate(&self) -> Result<(), InvalidDevice> {
-        check_device_name(&self.name)?;
-        match self.container_edits.is_empty() {
-            true => Err(InvalidDevice::Empty),
-            false => Ok(self.container_edits.validate()?),
-        }
+    fn broken_rules(&self) -> impl Iterator<Item = (Place, InvalidDevice)> {
+        let name = check_device_name(&self.name).err().map(|reason| (Place::field("name"), reason.into()));
+        let base = Place::field("containerEdits");
+        let empty = self.container_edits.is_empty().then(|| (Place::default(), InvalidDevice::Empty));
+        let edits = self.container_edits.broken_rules();
+        name.into_iter().chain(empty).chain(edits.map(move |(place, reason)| (place.below(&base), reason.into())))
     }
 }
 
 impl ContainerEdits {
-    /// Checks the rules for edits.
-    ///
-    /// # Errors
-    /// The first rule that is broken.
-    pub fn validate(&self) -> Result<(), InvalidEdits> {
-        check_env(&self.env)?;
-        self.device_nodes.iter().try_for_each(check_node)?;
-        self.hooks.iter().try_for_each(check_hook)?;
-        self.mounts.iter().try_for_each(check_mount)?;
-        self.intel_rdt.iter().try_for_each(check_rdt)?;
-        check_net_devices(&self.net_devices)
+    /// All rules for edits that are broken, each with its place.
+    fn broken_rules(&self) -> impl Iterator<Item = (Place, InvalidEdits)> {
+        let env = check_env(&self.env).err().map(|reason| (Place::field("env"), reason));
+        let nodes = broken("deviceNodes", &self.device_nodes, check_node);
+        let hooks = broken("hooks", &self.hooks, check_hook);
+        let mounts = broken("mounts", &self.mounts, check_mount);
+        let rdt = self.intel_rdt.iter().filter_map(|rdt| Some((Place::field("intelRdt"), check_rdt(rdt).err()?)));
+        let net = check_net_devices(&self.net_devices).err().map(|reason| (Place::field("netDevices"), reason));
+        env.into_iter().chain(nodes).chain(hooks).chain(mounts).chain(rdt).chain(net)
     }
+}
+
+/// The items of a list that break a rule.
+fn broken<'a, T>(
+    field: &'static str,
+    items: &'a [T],
+    check: fn(&T) -> Result<(), InvalidEdits>,
+) -> impl Iterator<Item = (Place, InvalidEdits)> + use<'a, T> {
+    let place = move |index| Place::field(field).item(index);
+    items.iter().enumerate().filter_map(move |(index, item)| Some((place(index), check(item).err()?)))
 }
 
 fn check_env(env: &[String]) -> Result<(), InvalidEdits> {

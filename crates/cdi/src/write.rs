@@ -4,6 +4,7 @@
 mod yaml;
 
 use crate::edits::{ContainerEdits, DeviceNode};
+use crate::origin::Origin;
 use crate::spec::Spec;
 use crate::tree::Node;
 use crate::validate::InvalidSpec;
@@ -76,16 +77,17 @@ impl Spec {
 
     /// Writes the spec to a file, which everybody may read afterwards: it is checked, then put in the place of an older one
     /// at once, so that a reader sees either whole. The folder is made if need be. The format follows the extension, and is
-    /// YAML where that says nothing.
+    /// YAML where that says nothing. The origin goes with it, if there is one.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn write_file(&self, path: &Path) -> Result<(), WriteError> {
+    pub fn write_file(&self, path: &Path, origin: Option<&Origin>) -> Result<(), WriteError> {
         self.validate().map_err(|reason| WriteError::Invalid { path: path.to_owned(), reason })?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|source| WriteError::Folder { path: folder.to_owned(), source })?;
         }
-        let text = self.to_text(Format::of_path(path).unwrap_or(Format::Yaml));
+        let format = Format::of_path(path).unwrap_or(Format::Yaml);
+        let text = origin.map_or_else(|| self.to_text(format), |origin| self.to_text_from(origin, format));
         create_or_replace_file(path, text.as_bytes(), 0o644)?;
         open_to_everybody(path).map_err(|source| WriteError::Mode { path: path.to_owned(), source })
     }

@@ -1,12 +1,15 @@
 //! Mode cdi: the devices that a container names, as the CDI specs in the spec folders describe them (reference:
 //! runtime-and-hook.md 3.9).
 //!
-//! No machine is looked at here. A spec says all there is to say, hooks included; only a device node without numbers is
-//! taken from the host's node of that path.
+//! A spec says all there is to say, hooks included; only a device node without numbers is taken from the host's node of that
+//! path. But a spec was written at some earlier time: [`fresh`] makes anew what we wrote ourselves and what is out of date, and
+//! [`crate::claims`] holds every other to this machine.
 
+mod fresh;
 mod unresolved;
 
 use crate::{
+    claims,
     codes::Code,
     fault::{Fault, Result},
 };
@@ -24,12 +27,14 @@ const HOOK_ENV: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// The original's prefix of this mode's errors.
 const STAGE: &str = "error modifying OCI spec: failed to inject CDI devices";
 
-/// Looks the request's names up in the spec folders.
-pub fn decide(request: &Request, config: &Config) -> Result<Edits> {
-    let registry = Registry::load(&folders(config)?);
+/// Looks the request's names up in the spec folders. Kernel modules are loaded only if a container is about to `start`.
+pub fn decide(request: &Request, config: &Config, start: bool) -> Result<Edits> {
+    let mut registry = Registry::load(&folders(config)?);
     let names = request.cdi_names(&config.runtime.cdi_default_kind);
+    let mut remarks = fresh::review(&mut registry, &names, config, start);
     let mut edits = lookup(&registry, &names)?;
-    let remarks = without_effect(request).into_iter().chain(seal_hooks(&mut edits)).collect();
+    remarks.extend(without_effect(request));
+    remarks.extend(seal_hooks(&mut edits));
     let reason = Reason { request: request.asked.clone(), rule: "the CDI specs say so".to_owned() };
     Ok(Edits { spec: SpecEdits::because(edits, &reason), remarks, ..Edits::default() })
 }
@@ -68,8 +73,9 @@ fn lookup(registry: &Registry, names: &[String]) -> Result<ContainerEdits> {
     let missing: Vec<_> = names.iter().filter(is_missing).cloned().collect();
     match found {
         Ok(list) if missing.is_empty() => {
+            claims::check(&list).map_err(|fault| fault.within(STAGE))?;
             let mut edits = ContainerEdits::default();
-            list.into_iter().for_each(|more| edits.append(more));
+            list.into_iter().for_each(|found| edits.append(found.edits.clone()));
             Ok(edits)
         }
         _ => Err(Searched::of(registry, &missing).fault(&missing)),
@@ -100,7 +106,7 @@ fn seal_hooks(edits: &mut ContainerEdits) -> Option<String> {
 }
 
 /// What `lstat(2)` says, as the CDI specification asks: a link is no device.
-fn host_node(path: &str) -> std::result::Result<HostNode, String> {
+pub fn host_node(path: &str) -> std::result::Result<HostNode, String> {
     let found = rustix::fs::lstat(path).map_err(as_the_original_says)?;
     let kind = match FileType::from_raw_mode(found.st_mode) {
         FileType::CharacterDevice => 'c',

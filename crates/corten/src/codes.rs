@@ -110,6 +110,11 @@ E037 CdiUnresolved: "no CDI spec describes a device";
     "In mode cdi, and wherever all names are qualified (vendor.com/class=name), devices come from the CDI specs in the \
      folders of nvidia-container-runtime.modes.cdi.spec-dirs. A name counts if exactly one file of the last such folder that \
      has it describes it; a file that is not a valid spec is left out as a whole.";
+E038 CdiSpecStale: "a CDI spec does not fit this machine";
+    "Have it made anew by the tool that wrote it; for NVIDIA GPUs, `nvidia-ctk cdi generate --output=FILE`";
+    "The spec names a file that is not there, or gives a device node numbers that it does not have any more, as after a \
+     driver update or a reboot. A spec that `nvidia-ctk cdi generate` of this project wrote, and that nobody has edited, is \
+     made anew in memory instead.";
 E040 DriverMissing: "no NVIDIA driver was found";
     "Install the driver and load it (nvidia-smi on the host must work), or set nvidia-container-cli.root to its place";
     "Neither libcuda nor libnvidia-ml was found under the driver root, or the kernel module is not loaded.";
@@ -172,6 +177,9 @@ E072 CdiSpecInvalid: "a CDI spec is not valid";
 E073 InputUnreadable: "a file cannot be read";
     "Check that it exists and is readable for the caller";
     "The command line names the file.";
+E074 WatchFailed: "this machine cannot be watched";
+    "Start it again; `nvidia-ctk cdi refresh`, called by whoever changes the machine, does the same without watching";
+    "The system has no descriptor left for the watch, or refuses to wait for one.";
 E080 Usage: "the command line is wrong";
     "See --help";
     "An option or word is unknown, or its value is missing.";

@@ -9,7 +9,11 @@ mod generate;
 mod help;
 mod list;
 mod output;
+mod refresh;
 mod transform;
+mod validate;
+mod watch;
+mod worse;
 
 use crate::{
     cdi_hook,
@@ -34,6 +38,8 @@ enum Does {
     Group(&'static [Command]),
     /// Runs, with these flags.
     Run(&'static [Flag], fn(&Values) -> Result<()>),
+    /// The same for a command that works on the files and folders that further words name.
+    RunOn(&'static [Flag], fn(&Values) -> Result<()>),
     /// Its place is kept; any flags are taken and nothing is done.
     Later,
     /// Is another program, which reads what follows by itself.
@@ -68,9 +74,24 @@ const COMMANDS: &[Command] = &[
                 does: Does::Run(generate::FLAGS, generate::run),
             },
             Command {
+                name: "refresh",
+                about: "bring the file that engines read up to date with this machine",
+                does: Does::Run(refresh::FLAGS, refresh::run),
+            },
+            Command {
+                name: "watch",
+                about: "refresh whenever this machine changes, until told to end",
+                does: Does::Run(watch::FLAGS, watch::run),
+            },
+            Command {
                 name: "list",
                 about: "list the devices that specifications describe",
                 does: Does::Run(list::FLAGS, list::run),
+            },
+            Command {
+                name: "validate",
+                about: "check specifications, and say what in them will go wrong",
+                does: Does::RunOn(validate::FLAGS, validate::run),
             },
             Command {
                 name: "transform",
@@ -155,7 +176,7 @@ fn run(words: Vec<String>) -> Result<Outcome> {
         path.push(command.name);
         match command.does {
             Does::Group(inner) => group = inner,
-            Does::Run(flags, run) => return leaf(values, flags, &path, command, run),
+            Does::Run(flags, run) | Does::RunOn(flags, run) => return leaf(values, flags, &path, command, run),
             Does::Later => return Err(later(&path)),
             // Only behind global flags; without any, `main` has handed it on.
             Does::Hook => return Ok(hook(values)),
@@ -187,7 +208,8 @@ fn leaf(
     command: &Command,
     run: fn(&Values) -> Result<()>,
 ) -> Result<Outcome> {
-    let help = || help::command(path, command.about, flags, GLOBAL);
+    let takes_words = matches!(command.does, Does::RunOn(..));
+    let help = || help::command(path, takes_words, command.about, flags, GLOBAL);
     loop {
         match values.take(flags, GLOBAL, environment) {
             Ok(()) => {}
@@ -196,7 +218,10 @@ fn leaf(
         }
         // The original ignores such words without a sound; a forgotten dash should not go unnoticed.
         let Some(word) = values.next_word() else { break };
-        values.ignored.push(word);
+        match takes_words {
+            true => values.operands.push(word),
+            false => values.ignored.push(word),
+        }
     }
     console::start(&values);
     for word in &values.ignored {
@@ -213,8 +238,9 @@ fn topic(mut path: Vec<&'static str>, mut group: &'static [Command], values: &mu
         path.push(command.name);
         match command.does {
             Does::Group(inner) => group = inner,
-            Does::Run(flags, _) => return Outcome::Show(help::command(&path, command.about, flags, GLOBAL)),
-            Does::Later | Does::Hook => return Outcome::Show(help::command(&path, command.about, &[], GLOBAL)),
+            Does::Run(flags, _) => return Outcome::Show(help::command(&path, false, command.about, flags, GLOBAL)),
+            Does::RunOn(flags, _) => return Outcome::Show(help::command(&path, true, command.about, flags, GLOBAL)),
+            Does::Later | Does::Hook => return Outcome::Show(help::command(&path, false, command.about, &[], GLOBAL)),
         }
     }
     Outcome::Show(help::group(&path, group, GLOBAL))
@@ -266,6 +292,8 @@ mod tests {
             ("cdi -h", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
             ("cdi transform root --help", "Usage: nvidia-ctk cdi transform root [FLAG…]"),
             ("help cdi list", "Usage: nvidia-ctk cdi list [FLAG…]"),
+            ("cdi validate --help", "Usage: nvidia-ctk cdi validate [FLAG…] [FILE|FOLDER…]"),
+            ("help cdi validate", "Usage: nvidia-ctk cdi validate [FLAG…] [FILE|FOLDER…]"),
             ("bogus", "no topic bogus"),
             ("help bogus", "no topic bogus"),
             ("--quiet cdi bogus", "no topic bogus"),
@@ -321,7 +349,7 @@ mod tests {
 
     #[test]
     fn names_of_flags_are_unique() {
-        for flags in [generate::FLAGS, list::FLAGS, transform::FLAGS] {
+        for flags in [generate::FLAGS, refresh::FLAGS, watch::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS] {
             let names: Vec<_> = flags.iter().chain(GLOBAL).flat_map(Flag::all_names).collect();
             let different: std::collections::BTreeSet<_> = names.iter().collect();
             assert_eq!(names.len(), different.len(), "{names:?}");

@@ -63,7 +63,7 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
         Mode::Legacy => Ok(Decision { mode, reason, edits: Edits::default(), root: None }),
         Mode::Csv => Err(not_yet(mode, &reason)),
         Mode::Cdi => {
-            let edits = cdi_mode::decide(request, config)?;
+            let edits = cdi_mode::decide(request, config, start)?;
             edits.remarks.iter().for_each(|remark| log::warn!("{remark}"));
             Ok(Decision { mode, reason, edits, root: None })
         }
@@ -163,7 +163,7 @@ fn wanted(request: &Request, config: &Config) -> Wanted {
     };
     let graphical = Capabilities::of(&[Capability::Graphics, Capability::Display, Capability::Video]);
     let no_channels = matches!(&request.imex, ImexRequest::Channels(names) if names.is_empty());
-    let extras = !request.gated.is_empty() || !no_channels;
+    let extras = !request.gated.is_empty() || !no_channels || request.partitions();
     Wanted { capabilities, driver: true, gpus: true, drm: capabilities.meets(graphical), extras, ..Wanted::ALL }
 }
 
@@ -195,7 +195,10 @@ fn plan_fault(error: &PlanError) -> Fault {
         | PlanError::UnknownDevice { .. }
         | PlanError::UnknownChannel { .. } => Code::DeviceUnknown,
         PlanError::Ambiguous { .. } => Code::DeviceAmbiguous,
-        PlanError::MixedNames { .. } | PlanError::InvalidChannel { .. } => Code::RequestInvalid,
+        PlanError::MixedNames { .. }
+        | PlanError::InvalidChannel { .. }
+        | PlanError::MigDevices { .. }
+        | PlanError::MigDeviceNamed { .. } => Code::RequestInvalid,
         PlanError::UnknownFact { .. } | PlanError::Requirement(RequirementError::Unknown { .. }) => Code::FactUnknown,
         PlanError::Requirement(RequirementError::Syntax { .. }) => Code::RequirementInvalid,
         // Its text ends with who demands it, not with what to do.

@@ -42,6 +42,11 @@ impl Fault {
         self
     }
 
+    /// What failed, without what to do about it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.code
@@ -78,7 +83,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// Line breaks become `; `, other control characters (an image may have chosen the text) become visible escapes.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let parts = text.lines().map(str::trim).filter(|part| !part.is_empty());
     for (i, part) in parts.enumerate() {

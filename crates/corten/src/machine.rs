@@ -5,7 +5,7 @@ use crate::{
     fault::{Fault, Result},
     memory::Memory,
 };
-use host::{Discovery, Fingerprint, HostError, Inventory, Roots, Wanted};
+use host::{Described, DescriptionError, Discovery, Fingerprint, HostError, Inventory, Roots, Wanted};
 use nvml::{Ask, CachePlace, Expected, NvmlError, Problem, User};
 use oci::HostPath;
 use plan::Config;
@@ -67,10 +67,7 @@ pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config) ->
         library: fingerprint.nvml.as_ref().map(|library| library.path.clone()),
         fingerprint,
         user: user(&config.cli.user)?,
-        expected: Expected {
-            gpus: inventory.gpus.len(),
-            mig_devices: inventory.gpus.iter().map(|gpu| gpu.mig.len()).sum(),
-        },
+        expected: Expected::on(inventory),
         timeout: nvml::DEFAULT_TIMEOUT,
         cache: CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref()),
     };
@@ -174,8 +171,13 @@ fn absolute(list: &str) -> Option<Vec<String>> {
     Some(folders).filter(|folders| !folders.is_empty())
 }
 
-/// A machine from the file that `corten inventory --json` wrote.
+/// A machine from a file: what `corten inventory --json` wrote, or what somebody wrote by hand (docs/machines.md).
 pub fn load(path: &Path) -> Result<Inventory> {
+    complete(described(path)?, path, None, Wanted::ALL)
+}
+
+/// The content of such a file.
+pub fn described(path: &Path) -> Result<Described> {
     let failed = |error: &dyn std::error::Error| {
         Fault::new(Code::InventoryInvalid, format!("cannot read a machine from {}: {error}", path.display()))
     };
@@ -184,7 +186,24 @@ pub fn load(path: &Path) -> Result<Inventory> {
     if bytes.len() as u64 > LARGEST {
         return Err(failed(&io::Error::from(io::ErrorKind::FileTooLarge)));
     }
+    // A list would be taken for the members of an object in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(failed(&io::Error::new(io::ErrorKind::InvalidData, "it holds a list instead of an object")));
+    }
     serde_json::from_slice(&bytes).map_err(|error| failed(&error))
+}
+
+/// The machine that was described in `path`, with the driver below `root` if that is given.
+pub fn complete(described: Described, path: &Path, root: Option<&HostPath>, wanted: Wanted) -> Result<Inventory> {
+    described.complete(root, wanted).map_err(|error| {
+        let code = match error {
+            DescriptionError::NoDriver { .. } => Code::DriverMissing,
+            DescriptionError::Host(HostError::Read { .. }) => Code::HostUnreadable,
+            DescriptionError::Host(HostError::Root { .. }) => Code::ConfigInvalid,
+            _ => Code::InventoryInvalid,
+        };
+        Fault::from_error(code, &error).within(&format!("machine {}", path.display()))
+    })
 }
 
 /// Indented, with a line break at the end.
@@ -238,15 +257,18 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_file_must_be_an_inventory() {
+    fn a_machine_file_must_describe_a_machine() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("machine.json");
-        for text in ["", "[]", "{\"gpus\":3}", "\u{0}"] {
+        for text in ["", "[]", "{\"gpus\":3}", "\u{0}", "{\"gpu\": []}", "{\"gpus\": [{\"uuid\": \"x\"}]}"] {
             std::fs::write(&file, text).unwrap();
-            assert_eq!(load(&file).unwrap_err().code(), Code::InventoryInvalid, "{text}");
+            let fault = load(&file).unwrap_err();
+            assert_eq!(fault.code(), Code::InventoryInvalid, "{text}");
+            assert!(fault.to_string().contains(&file.display().to_string()), "{fault}");
         }
-        std::fs::write(&file, to_json(&Inventory::default())).unwrap();
-        assert_eq!(load(&file).unwrap(), Inventory::default());
+        let machine = Inventory { platform: host::Platform::Discrete, ..Inventory::default() };
+        std::fs::write(&file, to_json(&machine)).unwrap();
+        assert_eq!(load(&file).unwrap(), machine);
         assert!(load(&dir.path().join("nope")).is_err());
     }
 }

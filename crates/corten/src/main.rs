@@ -3,6 +3,7 @@
 
 mod cdi_hook;
 mod cdi_mode;
+mod claims;
 mod codes;
 mod command;
 mod container;
@@ -15,6 +16,7 @@ mod memory;
 mod modules;
 mod programs;
 mod read_only;
+mod recipe;
 mod runtime;
 mod version;
 

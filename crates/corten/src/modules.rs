@@ -23,11 +23,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// may get along without.
 pub fn load_missing(request: &Request, inventory: &Inventory, config: &Config) -> bool {
     // Without the driver's first module the others cannot be loaded, and the plan fails with better words.
-    if !config.cli.load_kmods || inventory.nodes.ctl.is_none() {
-        return false;
-    }
-    let missing = plan::missing_modules(request, inventory, config);
-    if missing.is_empty() {
+    inventory.nodes.ctl.is_some() && load(&plan::missing_modules(request, inventory, config), config)
+}
+
+/// Tries to load these modules, where `load-kmods` allows it. Says whether anything was loaded.
+pub fn load(missing: &[&str], config: &Config) -> bool {
+    if !config.cli.load_kmods || missing.is_empty() {
         return false;
     }
     let Some(program) = find(host::Roots::default().executable_dirs.iter().map(Path::new)) else {
@@ -35,14 +36,14 @@ pub fn load_missing(request: &Request, inventory: &Inventory, config: &Config) -
         return false;
     };
     // All of them, whatever becomes of the first.
-    missing.iter().filter(|module| load(&program, module)).count() > 0
+    missing.iter().filter(|module| load_one(&program, module)).count() > 0
 }
 
 fn find<'a>(mut folders: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join(PROGRAM)).filter(|file| file.is_file()))
 }
 
-fn load(program: &Path, module: &str) -> bool {
+fn load_one(program: &Path, module: &str) -> bool {
     let Some(args) = arguments(module) else { return false };
     match child::run(program, args, LIMIT) {
         Ok(()) => {
@@ -85,14 +86,9 @@ mod tests {
 
     #[test]
     fn nothing_is_run_where_that_is_not_allowed_or_of_no_use() {
-        let request = Request { capabilities: host::Capabilities::ALL, ..request() };
-        let without_driver = Inventory::default();
-        assert!(!load_missing(&request, &without_driver, &Config::default()));
-    }
-
-    fn request() -> Request {
-        let env = ["NVIDIA_VISIBLE_DEVICES=all".to_owned()];
-        let view = plan::request::ContainerView { env: &env, annotations: &[], mounts: &[], privileged: false };
-        Request::read(&view, &Config::default()).unwrap().request.unwrap()
+        assert!(!load(&[], &Config::default()));
+        let mut config = Config::default();
+        config.cli.load_kmods = false;
+        assert!(!load(&["nvidia-uvm"], &config));
     }
 }

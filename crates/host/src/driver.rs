@@ -6,7 +6,7 @@ mod libraries;
 mod xorg;
 
 use crate::{
-    Driver, HostError, Roots, Wanted,
+    Capability, Driver, HostError, Roots, Wanted,
     inside::Inside,
     known::{KnownDriver, Question},
     version,
@@ -78,9 +78,13 @@ impl<'a> Search<'a> {
     fn lasting(&self, kernel: Option<&str>, remarks: &mut Vec<String>) -> Option<Driver> {
         let folders = self.folders(remarks);
         let Some(version) = installed_version(&folders, kernel) else {
-            remarks.extend(kernel.map(|kernel| not_installed(kernel, self.inside.root())));
+            remarks.extend(kernel.map(|kernel| not_installed(kernel, self.inside.root(), &folders)));
             return None;
         };
+        let libcuda = format!("libcuda.so.{version}");
+        if self.wanted.capabilities.contains(Capability::Compute) && !holds(&folders, &libcuda) {
+            remarks.push(format!("There is no {libcuda} in the folders that were searched: {}.", listed(&folders)));
+        }
         remarks.extend(kernel.filter(|kernel| *kernel != version).map(|kernel| mismatch(kernel, &version)));
         let mut files = self.libraries(&folders, &version, remarks);
         files.extend(self.binaries());
@@ -119,11 +123,20 @@ fn installed_version(folders: &[Folder], kernel: Option<&str>) -> Option<String>
     version::choose(kernel, &of("libcuda"), &of("libnvidia-ml")).map(str::to_owned)
 }
 
-fn not_installed(kernel: &str, root: &HostPath) -> String {
+fn not_installed(kernel: &str, root: &HostPath, folders: &[Folder]) -> String {
     format!(
-        "The kernel module {kernel} is loaded, but there is no libcuda.so.* or libnvidia-ml.so.* below {root}; \
-         install the driver's libraries, or set nvidia-container-cli.root to the folder that holds them."
+        "The kernel module {kernel} is loaded, but there is no libcuda.so.* or libnvidia-ml.so.* below {root} in {}; \
+         install the driver's libraries, or set nvidia-container-cli.root to the folder that holds them.",
+        listed(folders)
     )
+}
+
+fn holds(folders: &[Folder], name: &str) -> bool {
+    folders.iter().any(|folder| folder.entries.iter().any(|entry| entry.name == name))
+}
+
+fn listed(folders: &[Folder]) -> String {
+    folders.iter().map(|folder| folder.real.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn mismatch(kernel: &str, version: &str) -> String {

@@ -1,4 +1,5 @@
-//! What only NVML can tell about a machine, as it is asked, cached and handed on.
+//! What only NVML can tell about a machine, as it is asked, cached, handed on, and described by people, who may leave out
+//! what a decision does not need.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,7 @@ pub struct NvmlFacts {
     /// `nvmlSystemGetDriverVersion`.
     pub driver_version: String,
     /// `nvmlSystemGetCudaDriverVersion`: major, minor.
+    #[serde(default)]
     pub cuda_version: Option<(u32, u32)>,
     /// In NVML's order of indices.
     pub gpus: Vec<GpuFacts>,
@@ -19,19 +21,41 @@ pub struct GpuFacts {
     /// `GPU-…`.
     pub uuid: String,
     /// `0000:07:00.0`, lower case, four-digit domain unless it needs more.
+    #[serde(default)]
     pub bus_id: String,
     /// `/dev/nvidiaN`.
+    #[serde(default)]
     pub minor: u32,
     /// `NVIDIA A100-SXM4-40GB`.
+    #[serde(default)]
     pub name: String,
     /// `Tesla`, `GeForce`, … (reference: libnvidia-container.md section 11).
+    #[serde(default)]
     pub brand: String,
     /// Compute capability: major, minor.
+    #[serde(default)]
     pub compute_capability: Option<(u32, u32)>,
     /// MIG mode is on now. Such a GPU is not handed out whole by `all`.
+    #[serde(default)]
     pub mig_enabled: bool,
+    /// How it addresses the host's memory; `None` where the driver cannot say.
+    #[serde(default)]
+    pub addressing: Option<Addressing>,
     /// Its MIG devices.
+    #[serde(default)]
     pub mig: Vec<MigFacts>,
+}
+
+/// `NVML_DEVICE_ADDRESSING_MODE_…`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Addressing {
+    /// Not at all.
+    None,
+    /// Heterogeneous memory management: with copies of the CPU's page tables.
+    Hmm,
+    /// Address translation services: with the CPU's page tables themselves, so that both see one coherent memory.
+    Ats,
 }
 
 /// NVML's answer for one MIG device.
@@ -46,7 +70,9 @@ pub struct MigFacts {
     /// Compute instance id.
     pub compute_instance: u32,
     /// `MIG 1g.5gb`.
+    #[serde(default)]
     pub name: String,
     /// The GPU instance's profile has graphics: it also gets DRM nodes.
+    #[serde(default)]
     pub graphics: bool,
 }

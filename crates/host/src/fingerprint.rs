@@ -2,9 +2,10 @@
 //! changed. And where NVML's library lies.
 
 use crate::{
-    DriverFile, FileKind, HostError, Inventory, LibraryClass, Roots, driver, elf,
+    DriverFile, FileKind, Gpu, HostError, Inventory, LibraryClass, Roots, driver, elf,
     inside::Inside,
     kernel::{loaded_version, optional},
+    nodes::mig_device_folder,
 };
 use oci::HostPath;
 use rustix::fs::{AtFlags, CWD, FileType, statat};
@@ -37,6 +38,20 @@ pub struct GpuFingerprint {
     pub minor: u32,
     /// Its MIG devices: GPU instance and compute instance of each.
     pub mig: Vec<(u32, u32)>,
+    /// When the kernel made each of them.
+    pub made: Vec<Option<Making>>,
+}
+
+/// Tells a MIG device from one that was removed and made anew with the same ids, whose UUID, slot and profile may be
+/// others. The kernel shows a MIG device as a folder in procfs. Removing it makes the folder's entry invalid, and the new
+/// one gets a time of its own when it is first looked up; often another number, too, but numbers are given again. Where
+/// the kernel has merely forgotten the entry for want of memory the time changes as well, and NVML is asked once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Making {
+    /// Inode of the folder.
+    pub ino: u64,
+    /// Its time, in nanoseconds since 1970.
+    pub changed_ns: i128,
 }
 
 /// The identity of a file: changes whenever it is replaced or rewritten.
@@ -67,6 +82,7 @@ impl Fingerprint {
             uuid: gpu.uuid.clone(),
             minor: gpu.minor,
             mig: gpu.mig.iter().map(|device| (device.gpu_instance, device.compute_instance)).collect(),
+            made: makings(roots, gpu),
         });
         Ok(Fingerprint {
             boot_id: boot_id.trim().to_owned(),
@@ -77,6 +93,11 @@ impl Fingerprint {
     }
 }
 
+/// When the kernel made each of the GPU's MIG devices.
+pub fn makings(roots: &Roots, gpu: &Gpu) -> Vec<Option<Making>> {
+    gpu.mig.iter().map(|device| Making::of(&mig_device_folder(roots, gpu.minor, device))).collect()
+}
+
 /// NVML among the files of an inventory.
 fn listed_nvml(inventory: &Inventory) -> Option<HostPath> {
     let is_nvml = |file: &&DriverFile| match &file.kind {
@@ -84,6 +105,14 @@ fn listed_nvml(inventory: &Inventory) -> Option<HostPath> {
         _ => false,
     };
     inventory.driver.as_ref()?.files.iter().find(is_nvml).map(|file| file.host.clone())
+}
+
+impl Making {
+    fn of(folder: &HostPath) -> Option<Making> {
+        let stat = statat(CWD, folder.as_path(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let changed_ns = i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec);
+        Some(Making { ino: stat.st_ino, changed_ns })
+    }
 }
 
 impl FileIdentity {
@@ -130,6 +159,15 @@ mod tests {
 
     const FOLDER: &str = "usr/lib/x86_64-linux-gnu";
 
+    /// Removes a folder and makes the same again.
+    fn remake(tree: &Tree, folder: &str) {
+        let (old, new) = (tree.root().join(folder), tree.root().join("copy"));
+        let copy = std::process::Command::new("cp").args(["-a", old.as_str(), new.as_str()]).status();
+        assert!(copy.is_ok_and(|status| status.success()));
+        std::fs::remove_dir_all(old.as_path()).unwrap();
+        std::fs::rename(new.as_path(), old.as_path()).unwrap();
+    }
+
     fn take(tree: &Tree) -> Fingerprint {
         let roots = tree.roots();
         Fingerprint::take(&roots, &discover(&roots, Wanted::ALL).unwrap()).unwrap()
@@ -153,7 +191,7 @@ mod tests {
         let mut last = take(&tree);
         assert_eq!(last, take(&tree));
         let library = format!("{FOLDER}/libnvidia-ml.so.550.54.14");
-        let changes: [fn(&Tree, &str); 5] = [
+        let changes: [fn(&Tree, &str); 7] = [
             |tree, _| _ = tree.file("proc/sys/kernel/random/boot_id", "two\n"),
             |tree, _| _ = tree.kernel("550.90", &[]),
             |tree, _| _ = tree.kernel("550.90", &[("0000:08:00.0", 1)]),
@@ -162,6 +200,9 @@ mod tests {
                 tree.file(&format!("{instance}/access"), "DeviceFileMinor: 12\n");
                 tree.file(&format!("{instance}/ci0/access"), "DeviceFileMinor: 13\n");
             },
+            // The same device, made anew: whole, and the compute instance alone.
+            |tree, _| remake(tree, "proc/driver/nvidia/capabilities/gpu0/mig/gi1"),
+            |tree, _| remake(tree, "proc/driver/nvidia/capabilities/gpu0/mig/gi1/ci0"),
             |tree, library| _ = tree.file(library, Library::named(NVML_SONAME).needing("x").bytes()),
         ];
         for (number, change) in changes.iter().enumerate() {

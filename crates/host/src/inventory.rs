@@ -5,6 +5,7 @@
 use crate::{Capabilities, NvmlFacts};
 use oci::{ContainerPath, HostPath};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything found on one machine. Parts that do not exist are empty, not errors: only a request can need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,16 @@ pub struct Inventory {
     pub nvml: Option<NvmlFacts>,
     /// Why a part is missing or odd, for `explain`, logs and error texts: one sentence each.
     pub remarks: Vec<String>,
+}
+
+impl Inventory {
+    /// A short name for all that was found without NVML. What a machine offers to containers follows from that, and from
+    /// what NVML says of it; so while this is the same, so is what was made from it.
+    pub fn digest(&self) -> String {
+        let found = Inventory { nvml: None, remarks: Vec::new(), ..self.clone() };
+        // Our own types have string keys and no failing serialisers, the only things that serde_json refuses.
+        format!("{:016x}", oci::digest(&serde_json::to_vec(&found).unwrap_or_default()))
+    }
 }
 
 /// What kind of machine this is (reference: runtime-and-hook.md 3.2, step B).
@@ -211,6 +222,10 @@ pub struct SharedNodes {
     pub mig_config: Option<Node>,
     /// See `mig_config`.
     pub mig_monitor: Option<Node>,
+    /// Of each GPU that can be partitioned, by its minor: the minors of all capability nodes that its MIG instances have, or would have if they
+    /// were made. Their major is that of `mig_config`.
+    #[serde(default)]
+    pub mig_minors: BTreeMap<u32, Vec<u32>>,
     /// Extra mounts of GPUDirect Storage: `/run/udev`, `/etc/cufile.json`.
     pub gds_paths: Vec<HostPath>,
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     HostError, NvmlFacts, Roots, folder,
-    procfs::{Information, Majors, Params, bus_numbers},
+    procfs::{self, Information, Majors, Params, bus_numbers},
     version,
 };
 use oci::HostPath;
@@ -64,13 +64,22 @@ impl<'a> Kernel<'a> {
     }
 }
 
-/// The loaded module's version.
-pub(crate) fn loaded_version(roots: &Roots) -> Result<Option<String>, HostError> {
+/// The loaded module's version; `None` if none is loaded.
+///
+/// # Errors
+/// [`HostError::Read`] if the kernel's file cannot be read.
+pub fn loaded_version(roots: &Roots) -> Result<Option<String>, HostError> {
     if let Some(text) = optional(&roots.proc.join("driver/nvidia/version"))? {
         return Ok(version::of_kernel(&text).map(str::to_owned));
     }
     let text = optional(&roots.sys.join("module/nvidia/version"))?;
     Ok(text.map(|text| text.trim().to_owned()).filter(|text| version::is_driver(text)))
+}
+
+/// A module of the driver that is being loaded or unloaded at this moment, so that the machine is about to change.
+pub fn module_in_motion(roots: &Roots) -> Option<String> {
+    let modules = optional(&roots.proc.join("modules")).ok()??;
+    procfs::module_in_motion(&modules).map(str::to_owned)
 }
 
 fn gpus(folder: &HostPath, remarks: &mut Vec<String>) -> Result<Vec<Information>, HostError> {

@@ -4,6 +4,7 @@
 
 mod capability;
 mod catalogue;
+mod described;
 mod discover;
 mod driver;
 pub mod elf;
@@ -26,13 +27,15 @@ mod sample;
 mod version;
 
 pub use capability::{Capabilities, Capability};
+pub use described::{Described, DescriptionError};
 pub use discover::{Discovery, discover, discover_again, discover_as_nvml_does};
 pub use error::HostError;
-pub use facts::{GpuFacts, MigFacts, NvmlFacts};
-pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, NVML_SONAME, locate_nvml};
+pub use facts::{Addressing, GpuFacts, MigFacts, NvmlFacts};
+pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, Making, NVML_SONAME, locate_nvml, makings};
 pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,
     Node, Platform, SharedNodes,
 };
+pub use kernel::{loaded_version, module_in_motion};
 pub use known::KnownDriver;
 pub use roots::{Roots, Wanted};

@@ -10,6 +10,7 @@ use oci::{ContainerPath, HostPath};
 use rustix::fs::{AtFlags, CWD, FileType, Stat, major, minor, statat};
 
 pub(crate) use gpu::gpus;
+pub(crate) use mig::mig_device_folder;
 pub(crate) use shared::{SharedWanted, shared};
 
 /// Describes nodes below one dev root.

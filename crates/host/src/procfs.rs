@@ -134,10 +134,27 @@ pub(crate) fn mig_minor(text: &str, capability: &str) -> Option<u32> {
     pairs.filter(|(name, _)| *name == capability).find_map(|(_, minor)| minor.trim().parse().ok())
 }
 
+/// The same file's minors of all instances of a GPU, whether they exist or not.
+pub(crate) fn mig_minors_of(text: &str, gpu: u32) -> Vec<u32> {
+    let prefix = format!("gpu{gpu}/");
+    let of_gpu = text.lines().filter_map(|line| line.strip_prefix(&prefix));
+    of_gpu.filter_map(|line| line.split_once(char::is_whitespace)?.1.trim().parse().ok()).collect()
+}
+
 /// A module of that name is listed in `/proc/modules`, where `-` is written `_`.
 pub(crate) fn module_loaded(modules: &str, name: &str) -> bool {
     let name = name.replace('-', "_");
     modules.lines().any(|line| line.split_ascii_whitespace().next() == Some(&name))
+}
+
+/// The first of the driver's modules that is neither in use nor gone: it is being loaded or unloaded. The fields are name,
+/// size, users, who they are, and state (proc(5)).
+pub(crate) fn module_in_motion(modules: &str) -> Option<&str> {
+    let lines = modules.lines().filter(|line| line.starts_with("nvidia"));
+    let lines = lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    lines
+        .filter(|fields| fields.get(4).is_some_and(|state| *state != "Live"))
+        .find_map(|fields| fields.first().copied())
 }
 
 #[cfg(test)]
@@ -204,6 +221,9 @@ mod tests {
         assert_eq!(mig_minor(text, "gpu0/gi1/ci0/access"), Some(13));
         assert_eq!(mig_minor(text, "monitor"), Some(2));
         assert_eq!(mig_minor(text, "gpu0/gi2/access"), None);
+        let text = format!("{text}gpu0/gi2/access x\ngpu0/\ngpu10/gi0/access 1353\ngpu0/gi3/access 30\n");
+        assert_eq!(mig_minors_of(&text, 0), [12, 13, 30]);
+        assert!(mig_minors_of(&text, 1).is_empty());
     }
 
     #[test]
@@ -211,13 +231,16 @@ mod tests {
         let modules = "nvidia_modeset 1515520 2 nvidia_drm, Live 0x0\nnvidia 61440000 2 nvidia_modeset, Live 0x0\n";
         assert!(module_loaded(modules, "nvidia-modeset"));
         assert!(!module_loaded(modules, "nvidia-uvm"));
+        assert_eq!(module_in_motion(modules), None);
+        let loading = format!("ext4 1 0 - Loading 0x0\n{modules}nvidia_uvm 4935680 0 - Loading 0x0 (POE)\n");
+        assert_eq!(module_in_motion(&loading), Some("nvidia_uvm"));
     }
 
     proptest! {
         #[test]
         fn never_panics(text in "[ -~\\t\\n?:.]{0,300}", name in ".{0,20}") {
             let _ = (Majors::parse(&text), Params::parse(&text), Information::parse(&name, &text));
-            let _ = (bus_id(&text), mig_minor(&text, &name), module_loaded(&text, &name));
+            let _ = (bus_id(&text), mig_minor(&text, &name), mig_minors_of(&text, 0), module_loaded(&text, &name), module_in_motion(&text));
         }
     }
 }

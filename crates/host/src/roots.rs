@@ -57,6 +57,12 @@ impl Roots {
         }
     }
 
+    /// A driver below `driver`, and no kernel: what would be asked of it lies below a file that is no folder.
+    pub(crate) fn without_kernel(driver: HostPath) -> Self {
+        let nowhere = HostPath::root().join("dev/null");
+        Roots { dev: nowhere.clone(), proc: nowhere.clone(), sys: nowhere, ..Roots::new(driver) }
+    }
+
     /// Nothing is looked for outside the driver root, so that what a search rests on is all below it.
     pub(crate) fn are_plain(&self) -> bool {
         self.ldcache.is_none() && self.library_search.is_empty() && self.config_search.is_empty()
@@ -82,7 +88,7 @@ pub struct Wanted {
     pub gpus: bool,
     /// DRM nodes and links of the GPUs.
     pub drm: bool,
-    /// NVSwitch, GPUDirect Storage, InfiniBand, GDRCopy and IMEX nodes.
+    /// NVSwitch, GPUDirect Storage, InfiniBand, GDRCopy and IMEX nodes, and the numbers of MIG's capability nodes.
     pub extras: bool,
     /// Vendor-neutral libraries (`libGL.so`, `libOpenCL.so` …) that belong to the distribution rather than the driver:
     /// the feature flag `enable-explicit-driver-libraries`.

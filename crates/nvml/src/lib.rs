@@ -16,11 +16,15 @@ pub use child::User;
 pub use error::{NvmlError, Problem};
 
 use cache::Kept;
-use host::NvmlFacts;
+use host::{Inventory, NvmlFacts};
 use kept::Folder;
 use oci::HostPath;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// A question to NVML.
 #[derive(Clone, Debug)]
@@ -36,7 +40,8 @@ pub struct Ask<F> {
     /// Whom to run as. `None` means nobody, and root where the nodes are closed to nobody. Only root can change user;
     /// for other callers the helper runs as they are.
     pub user: Option<User>,
-    /// What the kernel lists, so that an answer that saw less because nodes are closed is found out.
+    /// What the kernel lists, so that an answer that saw less because nodes are closed is found out, and one that saw something
+    /// else because devices were just being made is not kept.
     pub expected: Expected,
     /// How long the helper may take.
     pub timeout: Duration,
@@ -47,19 +52,33 @@ pub struct Ask<F> {
 /// [`Ask::timeout`] unless a caller knows better.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the kernel lists, hence what NVML should see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    /// Whole GPUs.
-    pub gpus: usize,
-    /// MIG devices.
-    pub mig_devices: usize,
-}
+/// What the kernel lists, hence what NVML should see: GPUs by bus id, each with its MIG devices by GPU instance and compute
+/// instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected(pub BTreeMap<String, BTreeSet<(u32, u32)>>);
 
 impl Expected {
-    fn met_by(self, facts: &NvmlFacts) -> bool {
-        let mig_devices: usize = facts.gpus.iter().map(|gpu| gpu.mig.len()).sum();
-        facts.gpus.len() >= self.gpus && mig_devices >= self.mig_devices
+    /// What the kernel lists on this machine.
+    pub fn on(inventory: &Inventory) -> Expected {
+        let ids = |gpu: &host::Gpu| gpu.mig.iter().map(|mig| (mig.gpu_instance, mig.compute_instance)).collect();
+        Expected(inventory.gpus.iter().map(|gpu| (gpu.bus_id.clone(), ids(gpu))).collect())
+    }
+
+    fn seen_in(facts: &NvmlFacts) -> Expected {
+        let ids = |gpu: &host::GpuFacts| gpu.mig.iter().map(|mig| (mig.gpu_instance, mig.compute_instance)).collect();
+        Expected(facts.gpus.iter().map(|gpu| (gpu.bus_id.clone(), ids(gpu))).collect())
+    }
+
+    /// NVML sees all of it, and may see more.
+    fn met_by(&self, facts: &NvmlFacts) -> bool {
+        let Expected(seen) = Expected::seen_in(facts);
+        self.0.iter().all(|(bus_id, parts)| seen.get(bus_id).is_some_and(|seen| parts.is_subset(seen)))
+    }
+
+    /// NVML sees all of it, and nothing else. While devices come and go the two can differ for a moment, and the answer to one
+    /// moment must not be believed at the next.
+    fn is_just(&self, facts: &NvmlFacts) -> bool {
+        *self == Expected::seen_in(facts)
     }
 }
 
@@ -96,7 +115,10 @@ where
     }
     let root_was_needed = cache::read::<F>(&folder).is_some_and(|kept| kept.asked_as_root);
     let answer = answer(ask, root_was_needed)?;
-    cache::keep(&lock, &answer.kept(&ask.fingerprint));
+    match ask.expected.is_just(&answer.facts) {
+        true => cache::keep(&lock, &answer.kept(&ask.fingerprint)),
+        false => log::info!("NVML lists other devices than the kernel just now; its answer is not kept"),
+    }
     Ok(answer.facts)
 }
 

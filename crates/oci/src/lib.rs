@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod digest;
 mod document;
 mod path;
 mod replace;
@@ -12,6 +13,7 @@ mod state;
 mod tree;
 
 pub use bundle::{Bundle, BundleError, CONFIG_LIMIT};
+pub use digest::digest;
 pub use document::{Document, DocumentError};
 pub use path::{ContainerPath, HostPath, NotAbsolute};
 pub use replace::{ReplaceError, create_or_replace_file, replace_file};

@@ -200,6 +200,12 @@ impl Container {
         choose(self.entries.iter().map(|entry| arena.text(entry.name)), name)
     }
 
+    /// Where the member of just that name stands, for maps whose names are not a specification's.
+    pub(crate) fn position_exact(&self, arena: &Arena, name: &str) -> Option<usize> {
+        let is_it = |entry: &Entry| matches!(compare(arena.text(entry.name), name), Match::Exact);
+        self.entries.iter().rposition(is_it)
+    }
+
     pub(crate) fn member(&self, arena: &Arena, name: &str) -> Option<&Node> {
         self.position(arena, name).map(|index| &self.entries[index].value)
     }
@@ -208,19 +214,19 @@ impl Container {
         self.entries[index].value = Node::Closed(arena.add(value));
     }
 
-    /// Adds a member (or, with an empty name, an item) at the end, spaced as the one before it is.
-    pub(crate) fn push(&mut self, arena: &mut Arena, name: &str, value: &str) {
+    /// Adds a member (or, without a name, an item) at the end, spaced as the one before it is.
+    pub(crate) fn push(&mut self, arena: &mut Arena, name: Option<&str>, value: &str) {
         let (before, colon) = self.spacing(arena);
         let name_at = before.len();
+        // A name may be anybody's, as that of a network interface.
+        let quoted = name.map(|name| serde_json::Value::from(name).to_string()).unwrap_or_default();
         let lead = match name {
-            "" => before.to_owned(),
-            _ => format!("{before}\"{name}\"{colon}"),
+            None => before.to_owned(),
+            Some(_) => format!("{before}{quoted}{colon}"),
         };
         let lead = arena.add(&lead);
-        let name = match name {
-            "" => Span::default(),
-            _ => Span { start: lead.start + name_at, end: lead.start + name_at + name.len() + 2 },
-        };
+        let start = lead.start + name_at;
+        let name = name.map_or_else(Span::default, |_| Span { start, end: start + quoted.len() });
         // The white space before the closing bracket stays before the closing bracket.
         let trail = self.entries.last_mut().map(|last| std::mem::take(&mut last.trail)).unwrap_or_default();
         self.entries.push(Entry { lead, name, value: Node::Closed(arena.add(value)), trail });

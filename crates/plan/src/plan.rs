@@ -8,6 +8,7 @@ mod devices;
 mod hooks;
 mod libraries;
 mod nvml;
+mod partition;
 pub(crate) mod select;
 
 pub use nvml::needs_nvml;
@@ -67,6 +68,14 @@ pub enum PlanError {
     /// The channel does not exist.
     #[error("IMEX channel {number} not found, which {from} asks for; this machine has {exist}: create its node first")]
     UnknownChannel { number: u32, from: String, exist: String },
+    /// Partitioning is asked for by another word than `all`.
+    #[error("{what} error: {text}: only 'all' devices are currently supported; set {variable}=all, or unset it")]
+    MigDevices { what: &'static str, text: String, variable: &'static str },
+    /// Partitioning is asked for beside single MIG devices.
+    #[error(
+        "{what} error: all: cannot enable {what} with specific MIG devices selected ({from}); name whole GPUs, or all"
+    )]
+    MigDeviceNamed { what: &'static str, from: String },
     #[error("requirements not met: {0}")]
     Requirement(#[from] RequirementError),
 }
@@ -84,10 +93,11 @@ pub fn plan(
     hook_path: &HostPath,
 ) -> Result<Edits, PlanError> {
     let driver = driver(request, inventory, config)?;
+    let deeds = partition::deeds(request)?;
     let grants = select::grants(request, inventory)?;
     let facts = Facts::of_machine(inventory, grants.first().map(|grant| grant.gpu.uuid.as_str()));
     requirement::check(&request.requirements, &facts)?;
-    let plan = Plan { request, inventory, driver, config, layout, wanted: wanted(request, config), grants };
+    let plan = Plan { request, inventory, driver, config, layout, wanted: wanted(request, config), grants, deeds };
     let mut edits = Edits::default();
     plan.devices(&mut edits)?;
     plan.files(&mut edits);
@@ -127,6 +137,8 @@ struct Plan<'a> {
     /// The capabilities in force.
     wanted: Capabilities,
     grants: Vec<Grant<'a>>,
+    /// What it may do with all MIG devices of a granted GPU.
+    deeds: Vec<partition::Deed>,
 }
 
 /// The capabilities in force: the container's, or all but the 32-bit ones where they are to be ignored.

@@ -159,6 +159,11 @@ impl Request {
         names
     }
 
+    /// It wants to partition GPUs, or to watch all their MIG devices.
+    pub fn partitions(&self) -> bool {
+        self.mig_config.is_some() || self.mig_monitor.is_some()
+    }
+
     /// All names are qualified CDI names, which only a CDI spec can resolve.
     pub fn only_cdi_names(&self) -> bool {
         self.devices.are_cdi_names()

@@ -12,6 +12,7 @@
 //!   [`ContainerRoot::refresh_loader`], [`ContainerRoot::prefer_compat`], [`ContainerRoot::write_profile`] and
 //!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
 //!   read-only.
+//! - [`child`] and [`signals`] are what running programs and services need of the system that takes `unsafe`.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
@@ -31,6 +32,7 @@ mod place;
 pub mod privileges;
 mod profile;
 mod resolve;
+pub mod signals;
 mod survey;
 mod writable;
 

@@ -216,6 +216,22 @@ pub struct Gpu {
     /// MIG devices.
     #[serde(default)]
     pub mig: Vec<Mig>,
+    /// How NVML says that host memory is addressed.
+    #[serde(default)]
+    pub addressing: Addressing,
+}
+
+/// `NVML_DEVICE_ADDRESSING_MODE_…`, by its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Addressing {
+    /// Not at all.
+    #[default]
+    None,
+    /// With copies of the CPU's page tables.
+    Hmm,
+    /// With the CPU's page tables themselves, as on Grace Hopper.
+    Ats,
 }
 
 /// One MIG device.

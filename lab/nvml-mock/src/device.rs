@@ -274,7 +274,7 @@ fn architecture_of(gpu: &Gpu) -> Result<u32, Code> {
     })
 }
 
-/// Whether host memory is addressed with the CPU's page tables: never, here.
+/// Whether host memory is addressed with the CPU's page tables.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetAddressingMode(device: Handle, mode: Out<AddressingMode>) -> Code {
     ask(|session| {
@@ -282,8 +282,7 @@ pub extern "C" fn nvmlDeviceGetAddressingMode(device: Handle, mode: Out<Addressi
         if mode.get()?.version != expected {
             return Err(Code::ARGUMENT_VERSION_MISMATCH);
         }
-        session.gpu(device)?;
-        mode.put(AddressingMode { version: expected, value: 0 })
+        mode.put(AddressingMode { version: expected, value: session.gpu(device)?.addressing as u32 })
     })
 }
 

@@ -21,5 +21,6 @@ pub mod outer;
 pub mod probe;
 pub mod programs;
 pub mod root;
+pub mod specs;
 pub mod upper;
 pub mod verdict;

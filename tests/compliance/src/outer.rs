@@ -93,12 +93,21 @@ pub fn run(machine: &str, cases: &[Case], with: &Programs, work: &Path) -> Resul
 /// # Errors
 /// [`OuterError`], also when the script fails: its text is in the error.
 pub fn script(machine: &str, script: &str, work: &Path) -> Result<String, OuterError> {
+    script_on(machine, &[], script, work)
+}
+
+/// The same on that machine with changes, each `KEY=VALUE` as `lab run --set` takes it.
+///
+/// # Errors
+/// As [`script`].
+pub fn script_on(machine: &str, settings: &[&str], script: &str, work: &Path) -> Result<String, OuterError> {
     programs::need_root()?;
     let (lab, ours) = (programs::lab("lab")?, programs::ours()?);
     let folder = Path::new(&lab).parent().unwrap_or(Path::new("/"));
     let path = format!("{ours}:{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(&lab);
-    command.args(["run", "--machine"]).arg(programs::machine(machine)?).args(["--", "bash", "-ec"]);
+    command.args(["run", "--machine"]).arg(programs::machine(machine)?);
+    command.args(settings.iter().flat_map(|setting| ["--set", setting])).args(["--", "bash", "-ec"]);
     command.arg(format!("exec 2>&1; {script}")).current_dir(work).env("PATH", path);
     let output = command.stdin(Stdio::null()).output().map_err(at(Path::new(&lab)))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

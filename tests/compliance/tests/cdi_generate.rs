@@ -4,7 +4,10 @@
 //! What the original wrote is recorded in `facts/cdi-generate`. Where `CORTEN_THEIRS` names its programs, they run too and
 //! must still write that; with `CORTEN_RECORD` set, what they write is recorded anew.
 
-use compliance::{outer, programs};
+use compliance::{
+    outer, programs,
+    specs::{as_in_the_root, without_more_files, without_origin},
+};
 use std::{env, fs, path::PathBuf};
 
 /// What is recorded as, the machine, and the flags.
@@ -32,16 +35,6 @@ const CASES: &[(&str, &str, &str)] = &[
 
 const ALL_NAMES: &str = "--device-name-strategy=index,uuid,type-index";
 
-/// D-26: driver files that the original mounts in other modes, or not at all.
-const MORE_FILES: [&str; 6] = [
-    "/nv-fabricmanager",
-    "/nvidia-xconfig",
-    "/libnvidia-egl-xcb.so.1.0.0",
-    "/libnvidia-egl-xlib.so.1.0.0",
-    "/20_nvidia_xcb.json",
-    "/20_nvidia_xlib.json",
-];
-
 #[test]
 fn specifications_are_the_originals() {
     let theirs = programs::theirs().unwrap_or_else(|error| panic!("{error}"));
@@ -54,6 +47,8 @@ fn specifications_are_the_originals() {
             assert_eq!(recorded(name), written, "{name}: the original writes something else than is recorded");
         }
         let ours = generate(machine, "nvidia-ctk", flags);
+        assert!(ours.contains("\n# corten: {"), "{name} has no origin: {ours}");
+        let ours = without_origin(&ours);
         let as_nvml_does = generate(machine, "nvidia-ctk", &format!("{flags} --gpus-from=nvml"));
         assert!(ours == as_nvml_does, "{name}, GPUs from NVML:\n{}", difference(&as_nvml_does, &ours));
         let (ours, theirs) = (without_more_files(&ours), as_in_the_root(&recorded(name)));
@@ -77,31 +72,6 @@ fn recorded(name: &str) -> String {
     fs::read_to_string(facts(name)).unwrap_or_else(|error| panic!("{}: {error}", facts(name).display()))
 }
 
-/// D-25: the original's links lie below the driver root, in the container too. D-16: we resolve links in a driver root,
-/// where the lab's `lib` leads to `usr/lib`.
-fn as_in_the_root(spec: &str) -> String {
-    let links = spec.replace("::/run/nvidia/driver/dev/", "::/dev/");
-    links.replace("hostPath: /run/nvidia/driver/lib/", "hostPath: /run/nvidia/driver/usr/lib/")
-}
-
-/// Leaves out the mounts of [`MORE_FILES`].
-fn without_more_files(spec: &str) -> String {
-    let mut kept = String::new();
-    let mut leaving = false;
-    for line in spec.lines() {
-        if line.starts_with("        - hostPath: ") {
-            leaving = MORE_FILES.iter().any(|file| line.ends_with(file));
-        } else if !line.starts_with("          ") {
-            leaving = false;
-        }
-        if !leaving {
-            kept += line;
-            kept.push('\n');
-        }
-    }
-    kept
-}
-
 /// The lines that only one of them has.
 fn difference(theirs: &str, ours: &str) -> String {
     let only = |mark: char, a: &str, b: &str| -> String {
@@ -110,12 +80,4 @@ fn difference(theirs: &str, ours: &str) -> String {
     };
     let lines = only('-', theirs, ours) + &only('+', ours, theirs);
     if lines.is_empty() { "the same lines in another order".to_owned() } else { lines }
-}
-
-#[test]
-fn only_whole_mounts_are_left_out() {
-    let spec = "c:\n    mounts:\n        - hostPath: /usr/bin/nvidia-xconfig\n          containerPath: /x\n          options:\n            \
-                - ro\n        - hostPath: /usr/bin/nvidia-smi\n          options:\n            - ro\nd:\n";
-    let want = "c:\n    mounts:\n        - hostPath: /usr/bin/nvidia-smi\n          options:\n            - ro\nd:\n";
-    assert_eq!(without_more_files(spec), want);
 }

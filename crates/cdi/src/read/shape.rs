@@ -1,9 +1,10 @@
 //! The fields of a spec, as one table, by which a tree is checked and brought into the form that the structures are read from.
 
 use super::ReadError;
+use crate::place::{Place, Step};
 use crate::tree::Node;
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 /// What belongs somewhere.
 #[derive(Clone, Copy)]
@@ -80,109 +81,132 @@ const INTEL_RDT: Shape = Shape::Map(&[
 /// Fields that the structures insist on. The original reads absent ones as empty, and then says which rule that breaks.
 const NEEDED: [&str; 7] = ["cdiVersion", "kind", "name", "path", "hookName", "hostInterfaceName", "containerPath"];
 
+/// How many problems of one file are told. A hostile file may have millions.
+const PROBLEM_LIMIT: usize = 100;
+
 /// The tree of a spec in the exact form of the structures: names in their case, texts as texts, nothing absent that is needed.
-pub(super) fn spec(node: Node) -> Result<Value, ReadError> {
-    match node {
-        Node::Null => Err(ReadError::Empty),
-        node => fit(node, SPEC, &mut String::new()),
+///
+/// # Errors
+/// Everything that does not fit, in the order of the file; never nothing.
+pub(super) fn spec(node: Node) -> Result<Value, Vec<ReadError>> {
+    if node == Node::Null {
+        return Err(vec![ReadError::Empty]);
     }
+    let mut fitter = Fitter::default();
+    let value = fitter.fit(node, SPEC);
+    if fitter.problems.is_empty() { Ok(value) } else { Err(fitter.problems) }
 }
 
-fn fit(node: Node, shape: Shape, at: &mut String) -> Result<Value, ReadError> {
-    match (shape, node) {
-        (Shape::Map(fields), Node::Map(members)) => fit_map(members, fields, at),
-        (Shape::Map(fields), Node::Null) => fit_map(Vec::new(), fields, at),
-        (Shape::List(inner), Node::List(items)) => fit_list(items, *inner, at),
-        (Shape::List(_), Node::Null) => Ok(Value::Array(Vec::new())),
-        (Shape::Texts, Node::Map(members)) => fit_texts(members, at),
-        (Shape::Texts, Node::Null) => Ok(Value::Object(Map::new())),
-        (Shape::Bool, Node::Bool(value)) => Ok(Value::Bool(value)),
-        (Shape::Integer | Shape::Unsigned, Node::Integer(value)) => integer(value, shape, at),
-        // Beyond 2⁵³ a float is no exact integer any more; no number in a spec comes near that.
-        (Shape::Integer | Shape::Unsigned, Node::Float(value)) if value.fract() == 0.0 && value.abs() < 9e15 => {
-            integer(value as i128, shape, at)
+#[derive(Default)]
+struct Fitter {
+    at: Place,
+    problems: Vec<ReadError>,
+}
+
+impl Fitter {
+    /// What does not fit is noted, and `null` stands in its place.
+    fn fit(&mut self, node: Node, shape: Shape) -> Value {
+        match (shape, node) {
+            (Shape::Map(fields), Node::Map(members)) => self.map(members, fields),
+            (Shape::Map(fields), Node::Null) => self.map(Vec::new(), fields),
+            (Shape::List(inner), Node::List(items)) => self.list(items, *inner),
+            (Shape::List(_), Node::Null) => Value::Array(Vec::new()),
+            (Shape::Texts, Node::Map(members)) => self.texts(members),
+            (Shape::Texts, Node::Null) => Value::Object(Map::new()),
+            (Shape::Bool, Node::Null) => Value::Bool(false),
+            (Shape::Bool, Node::Bool(value)) => Value::Bool(value),
+            (Shape::Integer | Shape::Unsigned, Node::Null) => Value::from(0),
+            (Shape::Integer | Shape::Unsigned, Node::Integer(value)) => self.integer(value, shape),
+            // Beyond 2⁵³ a float is no exact integer any more; no number in a spec comes near that.
+            (Shape::Integer | Shape::Unsigned, Node::Float(value)) if value.fract() == 0.0 && value.abs() < 9e15 => {
+                self.integer(value as i128, shape)
+            }
+            (Shape::Text, Node::Null) => Value::String(String::new()),
+            (Shape::Text, Node::Text(text)) => Value::String(text),
+            (Shape::Text, Node::Bool(value)) => Value::String(value.to_string()),
+            (Shape::Text, Node::Integer(value)) => Value::String(value.to_string()),
+            (Shape::Text, Node::Float(value)) => Value::String(float_text(value)),
+            (shape, node) => self.wrong(shape, node.type_name()),
         }
-        (Shape::Text, Node::Null) => Ok(Value::String(String::new())),
-        (Shape::Text, Node::Text(text)) => Ok(Value::String(text)),
-        (Shape::Text, Node::Bool(value)) => Ok(Value::String(value.to_string())),
-        (Shape::Text, Node::Integer(value)) => Ok(Value::String(value.to_string())),
-        (Shape::Text, Node::Float(value)) => Ok(Value::String(float_text(value))),
-        (shape, node) => Err(wrong(shape, &node, at)),
     }
-}
 
-fn fit_map(
-    members: Vec<(String, Node)>,
-    fields: &'static [(&'static str, Shape)],
-    at: &mut String,
-) -> Result<Value, ReadError> {
-    let (mut map, mut seen) = (Map::new(), Vec::new());
-    for (name, node) in members {
-        let field = fields.iter().find(|(field, _)| *field == name);
-        let field = field.or_else(|| fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(&name)));
-        let Some((field, shape)) = field else {
-            return Err(ReadError::UnknownField { name, at: place(at) });
+    fn map(&mut self, members: Vec<(String, Node)>, fields: &'static [(&'static str, Shape)]) -> Value {
+        let (mut map, mut seen) = (Map::new(), Vec::new());
+        for (name, node) in members {
+            let field = fields.iter().find(|(field, _)| *field == name);
+            let field = field.or_else(|| fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(&name)));
+            let Some((field, shape)) = field else {
+                let at = self.at.clone();
+                self.note(ReadError::UnknownField { name, at });
+                continue;
+            };
+            // The original takes one of them, and does not say which.
+            if seen.contains(field) {
+                let at = self.at.clone();
+                self.note(ReadError::SameField { field, at });
+                continue;
+            }
+            seen.push(*field);
+            let is_null = node == Node::Null;
+            let value = self.within(Step::Field(Cow::Borrowed(field)), |fitter| fitter.fit(node, *shape));
+            // A map without content is not the same as an absent one only for `intelRdt`.
+            if !is_null {
+                map.insert((*field).to_owned(), value);
+            }
+        }
+        for (field, _) in fields.iter().filter(|(field, _)| NEEDED.contains(field)) {
+            map.entry(*field).or_insert_with(|| Value::String(String::new()));
+        }
+        // A mount needs its source; a device node has it only where it differs.
+        if fields.iter().any(|(field, _)| *field == "containerPath") {
+            map.entry("hostPath").or_insert_with(|| Value::String(String::new()));
+        }
+        Value::Object(map)
+    }
+
+    fn list(&mut self, items: Vec<Node>, shape: Shape) -> Value {
+        let fit = |(index, item)| self.within(Step::Item(index), |fitter| fitter.fit(item, shape));
+        Value::Array(items.into_iter().enumerate().map(fit).collect())
+    }
+
+    fn texts(&mut self, members: Vec<(String, Node)>) -> Value {
+        let mut map = Map::new();
+        for (name, node) in members {
+            let step = Step::Field(Cow::Owned(name.clone()));
+            let value = self.within(step, |fitter| fitter.fit(node, Shape::Text));
+            map.insert(name, value);
+        }
+        Value::Object(map)
+    }
+
+    fn integer(&mut self, value: i128, shape: Shape) -> Value {
+        let number = match shape {
+            Shape::Unsigned => u32::try_from(value).ok().map(Value::from),
+            _ => i64::try_from(value).ok().map(Value::from),
         };
-        // The original takes one of them, and does not say which.
-        if seen.contains(field) {
-            return Err(ReadError::SameField { field, at: place(at) });
+        let found = if value < 0 { "a number that is too small" } else { "a number that is too large" };
+        number.unwrap_or_else(|| self.wrong(shape, found))
+    }
+
+    fn wrong(&mut self, shape: Shape, found: &'static str) -> Value {
+        let at = self.at.clone();
+        self.note(ReadError::WrongType { at, expected: expected(shape), found });
+        Value::Null
+    }
+
+    fn note(&mut self, problem: ReadError) {
+        if self.problems.len() < PROBLEM_LIMIT {
+            self.problems.push(problem);
         }
-        seen.push(*field);
-        let is_null = node == Node::Null;
-        let value = within(at, format_args!(".{field}"), |at| fit(node, *shape, at))?;
-        // A map without content is not the same as an absent one only for `intelRdt`.
-        if !is_null {
-            map.insert((*field).to_owned(), value);
-        }
     }
-    for (field, _) in fields.iter().filter(|(field, _)| NEEDED.contains(field)) {
-        map.entry(*field).or_insert_with(|| Value::String(String::new()));
+
+    /// Runs something with the place extended.
+    fn within<T>(&mut self, step: Step, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.at.push(step);
+        let result = work(self);
+        self.at.pop();
+        result
     }
-    // A mount needs its source; a device node has it only where it differs.
-    if fields.iter().any(|(field, _)| *field == "containerPath") {
-        map.entry("hostPath").or_insert_with(|| Value::String(String::new()));
-    }
-    Ok(Value::Object(map))
-}
-
-fn fit_list(items: Vec<Node>, shape: Shape, at: &mut String) -> Result<Value, ReadError> {
-    let fit_item = |(index, item)| within(at, format_args!("[{index}]"), |at| fit(item, shape, at));
-    Ok(Value::Array(items.into_iter().enumerate().map(fit_item).collect::<Result<_, _>>()?))
-}
-
-fn fit_texts(members: Vec<(String, Node)>, at: &mut String) -> Result<Value, ReadError> {
-    let mut map = Map::new();
-    for (name, node) in members {
-        let value = within(at, format_args!(".{}", name.escape_debug()), |at| fit(node, Shape::Text, at))?;
-        map.insert(name, value);
-    }
-    Ok(Value::Object(map))
-}
-
-/// Runs something with the place extended.
-fn within<T>(at: &mut String, step: std::fmt::Arguments<'_>, work: impl FnOnce(&mut String) -> T) -> T {
-    let length = at.len();
-    // Writing to a string does not fail.
-    let _ = at.write_fmt(step);
-    let result = work(at);
-    at.truncate(length);
-    result
-}
-
-fn integer(value: i128, shape: Shape, at: &str) -> Result<Value, ReadError> {
-    let number = match shape {
-        Shape::Unsigned => u32::try_from(value).ok().map(Value::from),
-        _ => i64::try_from(value).ok().map(Value::from),
-    };
-    number.ok_or_else(|| ReadError::WrongType {
-        at: place(at),
-        expected: expected(shape),
-        found: if value < 0 { "a number that is too small" } else { "a number that is too large" },
-    })
-}
-
-fn wrong(shape: Shape, node: &Node, at: &str) -> ReadError {
-    ReadError::WrongType { at: place(at), expected: expected(shape), found: node.type_name() }
 }
 
 fn expected(shape: Shape) -> &'static str {
@@ -193,13 +217,6 @@ fn expected(shape: Shape) -> &'static str {
         Shape::Bool => "a boolean",
         Shape::Texts | Shape::Map(_) => "a map",
         Shape::List(_) => "a list",
-    }
-}
-
-fn place(at: &str) -> String {
-    match at.strip_prefix('.') {
-        Some(path) => path.to_owned(),
-        None => "the spec itself".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ReadError;
 use crate::scalar::{Scalar, resolve};
 use crate::tree::Node;
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use std::collections::{HashMap, HashSet};
 
 /// A spec has seven levels.
@@ -17,13 +17,17 @@ pub(super) fn parse(text: &str) -> Result<Node, ReadError> {
     let mut tree = Builder::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| ReadError::Syntax(error.to_string()))?;
+        let (event, span) = event.map_err(|error| syntax(&error))?;
         if let Event::DocumentEnd | Event::StreamEnd = event {
             break;
         }
         tree.take(event, span.start.line())?;
     }
     Ok(tree.root.unwrap_or(Node::Null))
+}
+
+fn syntax(error: &ScanError) -> ReadError {
+    ReadError::Syntax { text: error.to_string(), line: error.marker().line() }
 }
 
 #[derive(Default)]
@@ -141,7 +145,7 @@ impl Builder {
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map { members, names, key, merged }) => match key.take() {
                 None if is_merge => *key = Some(Key::Merge),
-                None => *key = Some(Key::Name(unique(name(node)?, names, line)?)),
+                None => *key = Some(Key::Name(unique(name(node, line)?, names, line)?)),
                 Some(Key::Merge) => merged.push(node),
                 Some(Key::Name(name)) => members.push((name, node)),
             },
@@ -167,17 +171,13 @@ fn unique(name: String, names: &mut HashSet<String>, line: usize) -> Result<Stri
 }
 
 /// The name of a member; numbers and booleans have one, too.
-fn name(node: Node) -> Result<String, ReadError> {
+fn name(node: Node, line: usize) -> Result<String, ReadError> {
     match node {
         Node::Text(text) => Ok(text),
         Node::Integer(value) => Ok(value.to_string()),
         Node::Bool(value) => Ok(value.to_string()),
         Node::Float(value) => Ok(value.to_string()),
-        node => Err(ReadError::WrongType {
-            at: "the name of a member".to_owned(),
-            expected: "a string",
-            found: node.type_name(),
-        }),
+        node => Err(ReadError::BadName { found: node.type_name(), line }),
     }
 }
 
@@ -190,8 +190,7 @@ fn merge(
 ) -> Result<Vec<(String, Node)>, ReadError> {
     for source in merged.into_iter().flat_map(|node| if let Node::List(items) = node { items } else { vec![node] }) {
         let Node::Map(source) = source else {
-            let at = format!("the value of << in the map that ends at line {line}");
-            return Err(ReadError::WrongType { at, expected: "a map", found: source.type_name() });
+            return Err(ReadError::BadMerge { found: source.type_name(), line });
         };
         members.extend(source.into_iter().filter(|(name, _)| names.insert(name.clone())));
     }

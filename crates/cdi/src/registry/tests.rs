@@ -27,7 +27,7 @@ fn names(texts: &[&str]) -> Vec<QualifiedName> {
 }
 
 fn env(registry: &Registry, texts: &[&str]) -> Vec<String> {
-    registry.resolve(&names(texts)).unwrap().into_iter().flat_map(|edits| edits.env).collect()
+    registry.resolve(&names(texts)).unwrap().into_iter().flat_map(|found| found.edits.env.clone()).collect()
 }
 
 #[test]
@@ -50,6 +50,9 @@ fn later_folders_win_name_by_name() {
         folders(&[(0, "z.yaml", spec("v/gpu", "etc", &["0", "1"])), (1, "a.yaml", spec("v/gpu", "run", &["0"]))]);
     let registry = Registry::load(&folders);
     assert_eq!(env(&registry, &["v/gpu=0", "v/gpu=1"]), ["SPEC=run", "DEVICE=run-0", "SPEC=etc", "DEVICE=etc-1"]);
+    let described: Vec<_> = registry.devices().map(|it| (it.name.device(), it.file, it.hides)).collect();
+    let (etc, run) = (folders[0].join("z.yaml"), folders[1].join("a.yaml"));
+    assert_eq!(described, [("0", run.as_path(), vec![etc.as_path()]), ("1", etc.as_path(), vec![])]);
     let [first, second] = folders;
     assert_eq!(env(&Registry::load(&[second, first]), &["v/gpu=0"]), ["SPEC=etc", "DEVICE=etc-0"]);
 }
@@ -134,4 +137,42 @@ fn ten_thousand_files() {
     let registry = Registry::load(&[top.path()]);
     assert_eq!(registry.names().count(), 40_000);
     println!("ten thousand files in {:?}", start.elapsed());
+}
+
+/// Only specs that carry their origin, and that nobody has edited, are shown; what is said of them counts.
+#[test]
+fn a_review_keeps_replaces_and_rejects() {
+    let made = |mark: &str| {
+        let spec = Spec::parse(spec("v/gpu", mark, &[mark]).as_bytes()).unwrap();
+        let how = serde_json::Value::Null;
+        let origin = Origin { maker: String::new(), machine: mark.to_owned(), content: spec.digest(), how };
+        spec.to_text_from(&origin, Format::Yaml)
+    };
+    let (_top, folders) = folders(&[
+        (0, "a.yaml", made("stays")),
+        (0, "b.yaml", made("changes")),
+        (0, "c.yaml", made("fails")),
+        (0, "d.yaml", made("edited").replace("DEVICE=edited", "DEVICE=by-hand")),
+        (0, "e.yaml", spec("v/gpu", "bare", &["bare"])),
+    ]);
+    let mut registry = Registry::load(&folders);
+    let mut shown = Vec::new();
+    registry.review(|path, _, origin| {
+        shown.push(format!("{} {}", path.file_name().unwrap().display(), origin.machine));
+        match origin.machine.as_str() {
+            "changes" => Review::Replaced(Box::new(Spec::parse(spec("v/gpu", "new", &["new"]).as_bytes()).unwrap())),
+            "fails" => Review::Unusable("no driver".to_owned()),
+            _ => Review::Holds,
+        }
+    });
+    assert_eq!(shown, ["a.yaml stays", "b.yaml changes", "c.yaml fails"]);
+    let names: Vec<_> = registry.names().map(ToString::to_string).collect();
+    assert_eq!(names, ["v/gpu=bare", "v/gpu=edited", "v/gpu=new", "v/gpu=stays"]);
+    assert_eq!(env(&registry, &["v/gpu=new"]), ["SPEC=new", "DEVICE=new-new"]);
+    let failures: Vec<_> = registry.failures().iter().map(ToString::to_string).collect();
+    assert!(failures.len() == 1 && failures[0].ends_with("c.yaml is out of date, and cannot be made again: no driver"));
+    let found = registry.resolve(&self::names(&["v/gpu=edited"])).unwrap();
+    assert!(found.iter().all(|found| found.file.ends_with("d.yaml") && !found.reviewed));
+    let found = registry.resolve(&self::names(&["v/gpu=new", "v/gpu=stays"])).unwrap();
+    assert!(found.len() == 4 && found.iter().all(|found| found.reviewed));
 }

@@ -80,10 +80,10 @@ fn what_is_zero_or_empty_is_not_written() {
 fn files_are_replaced_whole_and_readable_for_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cdi/new.yaml");
-    with_args(&["1"]).write_file(&path).unwrap();
+    with_args(&["1"]).write_file(&path, None).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let spec = with_args(&["2"]);
-    spec.write_file(&path).unwrap();
+    spec.write_file(&path, None).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), spec.to_text(Format::Yaml));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
     let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -96,7 +96,7 @@ fn what_is_not_valid_is_not_written() {
     let path = folder.path().join("a.json");
     let mut spec = with_args(&[]);
     spec.devices[0] = Device { name: "all".to_owned(), ..Device::default() };
-    let text = spec.write_file(&path).unwrap_err().to_string();
+    let text = spec.write_file(&path, None).unwrap_err().to_string();
     assert!(
         text.ends_with(r#"invalid CDI Spec: failed add device "all": invalid device, empty device edits"#),
         "{text}"

@@ -99,6 +99,8 @@ pub struct Values {
     defaults: BTreeMap<&'static str, &'static str>,
     /// Words that mean nothing where they stand.
     pub ignored: Vec<String>,
+    /// Words that name what a command works on.
+    pub operands: Vec<String>,
 }
 
 impl Values {
@@ -110,6 +112,7 @@ impl Values {
             from_environment: BTreeMap::new(),
             defaults: BTreeMap::new(),
             ignored: Vec::new(),
+            operands: Vec::new(),
         }
     }
 

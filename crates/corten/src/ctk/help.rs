@@ -19,9 +19,10 @@ pub fn group(path: &[&str], commands: &[Command], global: &[Flag]) -> String {
     text + &flags("\nGlobal flags:\n", global)
 }
 
-/// For a word that does something.
-pub fn command(path: &[&str], about: &str, own: &[Flag], global: &[Flag]) -> String {
-    let mut text = format!("Usage: {} [FLAG…]\n\nThis will {about}.\n", path.join(" "));
+/// For a word that does something, to the files and folders that further words name or without any.
+pub fn command(path: &[&str], takes_words: bool, about: &str, own: &[Flag], global: &[Flag]) -> String {
+    let words = if takes_words { " [FILE|FOLDER…]" } else { "" };
+    let mut text = format!("Usage: {} [FLAG…]{words}\n\nThis will {about}.\n", path.join(" "));
     if !own.is_empty() {
         text += &flags("\nFlags:\n", own);
     }

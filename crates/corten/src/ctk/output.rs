@@ -7,7 +7,7 @@ use crate::{
     codes::Code,
     fault::{Fault, Result},
 };
-use cdi::{Format, Spec};
+use cdi::{Format, Origin, Spec};
 use std::{
     fs,
     io::{self, Write},
@@ -46,20 +46,31 @@ pub const fn word(format: Format) -> &'static str {
     }
 }
 
-/// Writes the specification to the file, or to standard output.
-pub fn write(spec: &Spec, file: Option<&Path>, format: Format) -> Result<()> {
+/// Writes the specification, with its origin where it has one, to the file, or to standard output.
+pub fn write(spec: &Spec, origin: Option<&Origin>, file: Option<&Path>, format: Format) -> Result<()> {
     match file {
-        Some(file) => replace(spec, file, format),
-        None => print(spec, format),
+        Some(file) => replace(spec, origin, file, format),
+        None => print(spec, origin, format),
     }
 }
 
-fn replace(spec: &Spec, file: &Path, format: Format) -> Result<()> {
-    if fs::read(file).is_ok_and(|old| old == spec.to_text(format).as_bytes()) {
+fn text(spec: &Spec, origin: Option<&Origin>, format: Format) -> String {
+    origin.map_or_else(|| spec.to_text(format), |origin| spec.to_text_from(origin, format))
+}
+
+fn replace(spec: &Spec, origin: Option<&Origin>, file: &Path, format: Format) -> Result<()> {
+    if says_already(file, &text(spec, origin, format)) {
         log::debug!("{} says the same already", file.display());
         return Ok(());
     }
-    spec.write_file(file).map_err(|error| Fault::from_error(code(&error), &error).within("failed to write CDI spec"))
+    let failed = |error| Fault::from_error(code(&error), &error).within("failed to write CDI spec");
+    spec.write_file(file, origin).map_err(failed)
+}
+
+/// What is there may be a FIFO, a device or huge: only a regular file of just this size is read.
+fn says_already(file: &Path, text: &str) -> bool {
+    let fits = |found: fs::Metadata| found.is_file() && found.len() == text.len() as u64;
+    fs::metadata(file).is_ok_and(fits) && fs::read(file).is_ok_and(|old| old == text.as_bytes())
 }
 
 fn code(error: &cdi::WriteError) -> Code {
@@ -70,10 +81,10 @@ fn code(error: &cdi::WriteError) -> Code {
 }
 
 /// Prints the specification, if it is valid.
-pub fn print(spec: &Spec, format: Format) -> Result<()> {
+fn print(spec: &Spec, origin: Option<&Origin>, format: Format) -> Result<()> {
     let stage = "failed to write CDI spec to standard output";
     spec.validate().map_err(|error| Fault::from_error(Code::CdiSpecInvalid, &error).within(stage))?;
-    match io::stdout().write_all(spec.to_text(format).as_bytes()) {
+    match io::stdout().write_all(text(spec, origin, format).as_bytes()) {
         // A reader that has gone away has what it wanted.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Fault::from_error(Code::OutputNotWritten, &error).within(stage))
@@ -114,17 +125,17 @@ mod tests {
             devices: vec![device],
             ..Default::default()
         };
-        write(&spec, Some(&path), Format::Json).unwrap();
+        write(&spec, None, Some(&path), Format::Json).unwrap();
         let inode = || fs::metadata(&path).unwrap().ino();
         let before = inode();
-        write(&spec, Some(&path), Format::Json).unwrap();
+        write(&spec, None, Some(&path), Format::Json).unwrap();
         assert_eq!(inode(), before);
         spec.cdi_version = "0.6.0".into();
-        write(&spec, Some(&path), Format::Json).unwrap();
+        write(&spec, None, Some(&path), Format::Json).unwrap();
         assert_ne!(inode(), before);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         spec.devices.clear();
-        let fault = write(&spec, Some(&path), Format::Json).unwrap_err();
+        let fault = write(&spec, None, Some(&path), Format::Json).unwrap_err();
         assert_eq!(fault.code(), Code::CdiSpecInvalid, "{fault}");
         assert!(fs::read_to_string(&path).unwrap().contains("0.6.0"));
     }

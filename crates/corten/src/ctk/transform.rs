@@ -28,8 +28,8 @@ pub fn run(values: &Values) -> Result<()> {
     spec.transform_root(&values.text("from"), &values.text("to"), side);
     raise_version(&mut spec);
     match output::file(&values.text("output"), Format::Yaml, false) {
-        Some((file, format)) => output::write(&spec, Some(&file), format),
-        None => output::write(&spec, None, Format::Yaml),
+        Some((file, format)) => output::write(&spec, None, Some(&file), format),
+        None => output::write(&spec, None, None, Format::Yaml),
     }
 }
 

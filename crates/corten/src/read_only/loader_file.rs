@@ -12,7 +12,7 @@ use crate::{
 };
 use cdi::Mount;
 use kept::CachePlace;
-use oci::{ContainerPath, HostPath, create_or_replace_file};
+use oci::{ContainerPath, HostPath, create_or_replace_file, digest};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ pub fn mount(path: &ContainerPath, content: &[u8], start: bool) -> Result<Mount>
 }
 
 fn named(folder: &HostPath, content: &[u8], attempt: u64) -> HostPath {
-    folder.join(&format!("{PREFIX}{:016x}", hash(content).wrapping_add(attempt)))
+    folder.join(&format!("{PREFIX}{:016x}", digest(content).wrapping_add(attempt)))
 }
 
 fn no_folder() -> Fault {
@@ -87,11 +87,6 @@ fn age(entry: &fs::DirEntry) -> Option<(Duration, PathBuf)> {
     let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
     let modified = entry.metadata().ok().filter(|_| ours)?.modified().ok()?;
     Some((modified.elapsed().unwrap_or_default(), entry.path()))
-}
-
-/// FNV-1a, 64 bits: names only have to be few.
-fn hash(content: &[u8]) -> u64 {
-    content.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -2,12 +2,19 @@
 //! builds what is needed and says where it is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod elsewhere;
 mod failures;
+mod generate;
+mod hookless;
 mod hooks;
 mod interrupted;
 mod litter;
 mod machine_state;
+mod mig;
 mod modules;
 mod nodes;
+mod refresh;
 mod roots;
+mod spec_files;
 mod stage;
+mod watch;

@@ -84,17 +84,24 @@ impl Stage {
         });
     }
 
-    /// A shell script on a simulated machine, ready to run. `$SHIM` is our runtime, `$D` the stage's folder, `$B` the
-    /// bundle, `$ID` a container's name, `$LAB` the lab's folder.
+    /// A shell script on the machine `small`, with these settings, ready to run. `$SHIM` is our runtime, `$CTK` our
+    /// `nvidia-ctk`, `$D` the stage's folder, `$B` the bundle, `$ID` a container's name, `$LAB` the lab's folder, `$MACHINES`
+    /// that of its machines.
     pub fn command(&self, machine: &[&str], script: &str) -> Command {
+        self.command_on("small", machine, script)
+    }
+
+    /// The same on another machine.
+    pub fn command_on(&self, machine: &str, settings: &[&str], script: &str) -> Command {
         let mut lab = Command::new(folder("CORTEN_LAB").join("lab"));
-        lab.args(["run", "--machine"]).arg(folder("CORTEN_MACHINES").join("small.toml"));
-        for setting in machine {
+        lab.args(["run", "--machine"]).arg(folder("CORTEN_MACHINES").join(format!("{machine}.toml")));
+        for setting in settings {
             lab.args(["--set", setting]);
         }
         lab.args(["--", "/bin/sh", "-c", script]).current_dir(self.dir.path());
         lab.env("SHIM", folder("CORTEN_BIN").join("nvidia-container-runtime")).env("D", self.dir.path());
         lab.env("B", self.path("bundle")).env("ID", self.id());
+        lab.env("CTK", folder("CORTEN_BIN").join("nvidia-ctk")).env("MACHINES", folder("CORTEN_MACHINES"));
         lab.env("LAB", folder("CORTEN_LAB")).env("NVIDIA_CTK_CONFIG_FILE_PATH", self.path("config.toml"));
         lab
     }
@@ -110,6 +117,11 @@ impl Stage {
         self.command(machine, script).output().unwrap()
     }
 
+    /// Runs such a script on another machine.
+    pub fn on_machine(&self, machine: &str, script: &str) -> Output {
+        self.command_on(machine, &[], script).output().unwrap()
+    }
+
     /// Everything in the container's root.
     pub fn tree(&self) -> Tree {
         tree(&self.path("bundle/rootfs"))
@@ -117,7 +129,7 @@ impl Stage {
 }
 
 /// A folder that `cargo xtask test` names.
-fn folder(variable: &str) -> PathBuf {
+pub fn folder(variable: &str) -> PathBuf {
     let folder = env::var_os(variable);
     PathBuf::from(folder.unwrap_or_else(|| panic!("{variable} is not set: run this through `cargo xtask test`")))
 }

@@ -10,3 +10,6 @@ mod hook;
 mod hooks;
 mod stage;
 mod tools;
+mod udev_rules;
+mod units;
+mod validate;

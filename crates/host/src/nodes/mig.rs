@@ -20,7 +20,12 @@ pub(super) fn devices(nodes: &mut Nodes, gpu: u32) -> (bool, Vec<MigDevice>) {
         None => instances(roots, gpu),
     };
     let devices = listed.into_iter().filter_map(|instance| device(nodes, gpu, instance)).collect();
-    (mig_folder(roots, gpu).as_path().is_dir(), devices)
+    (is_capable(roots, gpu), devices)
+}
+
+/// The GPU with that minor can be partitioned.
+pub(super) fn is_capable(roots: &Roots, gpu: u32) -> bool {
+    mig_folder(roots, gpu).as_path().is_dir()
 }
 
 /// Ids of the GPU instances of the GPU with that minor, each with the compute instances in it, in order.
@@ -39,6 +44,12 @@ fn instances(roots: &Roots, gpu: u32) -> Vec<(u32, u32)> {
 
 fn mig_folder(roots: &Roots, gpu: u32) -> HostPath {
     roots.proc.join(&format!("driver/nvidia/capabilities/gpu{gpu}/mig"))
+}
+
+/// The folder that the kernel has for a MIG device of the GPU with that minor, as long as the device exists.
+pub(crate) fn mig_device_folder(roots: &Roots, gpu: u32, device: &MigDevice) -> HostPath {
+    let MigDevice { gpu_instance, compute_instance, .. } = device;
+    mig_folder(roots, gpu).join(&format!("gi{gpu_instance}/ci{compute_instance}"))
 }
 
 fn device(nodes: &mut Nodes, gpu: u32, (gi, ci): (u32, u32)) -> Option<MigDevice> {

@@ -1,8 +1,16 @@
 //! Nodes that no single GPU owns: control nodes, and those of features that a container asks for by name.
 
-use super::{Access, Nodes, mig::capability};
-use crate::{ImexChannel, Node, SharedNodes, kernel::optional, procfs::module_loaded};
+use super::{
+    Access, Nodes,
+    mig::{capability, is_capable},
+};
+use crate::{
+    ImexChannel, Node, SharedNodes,
+    kernel::optional,
+    procfs::{mig_minors_of, module_loaded},
+};
 use oci::HostPath;
+use std::collections::BTreeMap;
 
 /// Highest IMEX channel number.
 const LAST_CHANNEL: u32 = (1 << 20) - 1;
@@ -66,9 +74,22 @@ fn extras(nodes: &mut Nodes, shared: &mut SharedNodes) {
     shared.mofed.extend(nodes.on_disk("infiniband/rdma_cm"));
     shared.imex_major = nodes.kernel.majors.get("nvidia-caps-imex-channels");
     shared.imex = imex(nodes, shared.imex_major);
+    shared.mig_minors = mig_minors(nodes);
     if !shared.gds.is_empty() {
         shared.gds_paths = gds_paths(&nodes.kernel.roots.driver);
     }
+}
+
+/// For those who may partition GPUs: they need nodes for instances that they are yet to make.
+fn mig_minors(nodes: &Nodes) -> BTreeMap<u32, Vec<u32>> {
+    let roots = nodes.kernel.roots;
+    let capable: Vec<u32> =
+        nodes.kernel.gpus.iter().map(|gpu| gpu.minor).filter(|gpu| is_capable(roots, *gpu)).collect();
+    if capable.is_empty() {
+        return BTreeMap::new();
+    }
+    let text = optional(&roots.proc.join("driver/nvidia-caps/mig-minors")).ok().flatten().unwrap_or_default();
+    capable.into_iter().map(|gpu| (gpu, mig_minors_of(&text, gpu))).collect()
 }
 
 fn verbs(nodes: &mut Nodes) -> Vec<Node> {

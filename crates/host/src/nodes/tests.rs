@@ -126,6 +126,8 @@ fn mig_devices_and_their_capability_nodes() {
     assert_eq!((found.gpus[0].mig_capable, found.gpus[1].mig_capable), (true, false));
     assert_eq!(found.nodes.mig_config.map(|node| show(&node)), Some(cap(1, "400")));
     assert_eq!(found.nodes.mig_monitor.map(|node| show(&node)), Some(cap(2, "444")));
+    let minors: Vec<_> = found.nodes.mig_minors.into_iter().collect();
+    assert_eq!(minors, [(0, vec![21, 22])], "of the GPU that can be partitioned");
     assert!(found.remarks[0].contains("MIG device gi3/ci1 of /dev/nvidia0"), "{:?}", found.remarks);
 }
 

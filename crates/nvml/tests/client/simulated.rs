@@ -2,13 +2,14 @@
 //! a mount namespace of the testing thread's own. Needs root.
 
 use crate::stage::{self, Stage, host_path, runnable_by_all};
-use nvml::{NvmlError, facts};
+use nvml::{Expected, NvmlError, facts};
 use rustix::{
     fs::{CWD, FileType, Mode, makedev, mknodat},
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     thread::{UnshareFlags, unshare_unsafe},
 };
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -32,6 +33,12 @@ const MACHINE: &str = r#"{
             {"index": 2, "uuid": "MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb", "gpu-instance": 9,
              "compute-instance": 1, "profile": "1g.5gb"}]}]
 }"#;
+
+/// What the kernel of that machine lists.
+fn whole_machine() -> Expected {
+    let parts = BTreeSet::from([(2, 0), (9, 1)]);
+    Expected(BTreeMap::from([("0000:07:00.0".into(), BTreeSet::new()), ("0001:0a:00.0".into(), parts)]))
+}
 
 /// Runs `test` where this machine is, with NVML behaving like this.
 fn on_machine(nvml: &str, test: impl FnOnce(&mut nvml::Ask<String>) + Send) {
@@ -161,7 +168,7 @@ fn nodes_that_are_closed_to_nobody_are_opened_by_root() {
     for path in ["/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap84"] {
         on_machine("{}", |ask| {
             close_to_nobody(path);
-            (ask.expected.gpus, ask.expected.mig_devices) = (2, 2);
+            ask.expected = whole_machine();
             let facts = facts(ask).unwrap();
             assert_eq!(facts.gpus.iter().map(|gpu| gpu.mig.len()).collect::<Vec<_>>(), [0, 2], "{path}");
         });

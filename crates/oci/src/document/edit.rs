@@ -125,8 +125,11 @@ impl Document {
 
     /// Moves a network interface of the host into the container, as `linux.netDevices` says; `name` is its name there.
     pub fn put_net_device(&mut self, host_interface: &str, name: &str) -> Result<(), DocumentError> {
+        let text = serde_json::json!({ "name": name }).to_string();
         let mut devices = self.make(&["linux", "netDevices"], Shape::Object)?;
-        devices.set_member(host_interface, &serde_json::json!({ "name": name }).to_string());
+        // `eth0` and `ETH0` are two interfaces.
+        let index = devices.container.position_exact(devices.arena, host_interface);
+        devices.set(index, host_interface, &text);
         Ok(())
     }
 
@@ -212,11 +215,12 @@ impl Editor<'_> {
     }
 
     fn push(&mut self, text: &str) {
-        self.push_member("", text);
+        self.container.push(self.arena, None, text);
+        *self.edited = true;
     }
 
     fn push_member(&mut self, name: &str, text: &str) {
-        self.container.push(self.arena, name, text);
+        self.container.push(self.arena, Some(name), text);
         *self.edited = true;
     }
 
@@ -225,9 +229,14 @@ impl Editor<'_> {
         *self.edited = true;
     }
 
-    /// Gives the member of that name this value; where the text is the same already, nothing changes.
+    /// Gives the member of that name this value.
     fn set_member(&mut self, name: &str, text: &str) {
-        match self.container.position(self.arena, name) {
+        self.set(self.container.position(self.arena, name), name, text);
+    }
+
+    /// Gives the member at that index, or a new one, this value; where the text is the same already, nothing changes.
+    fn set(&mut self, index: Option<usize>, name: &str, text: &str) {
+        match index {
             None => self.push_member(name, text),
             Some(index) if self.text(index) == text => {}
             Some(index) => self.replace(index, text),

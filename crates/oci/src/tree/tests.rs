@@ -36,7 +36,7 @@ fn new_entries_are_spaced_like_their_neighbours() {
     ];
     for (text, want) in table {
         let (mut arena, mut container) = open(text, Shape::Object);
-        container.push(&mut arena, "x", "1");
+        container.push(&mut arena, Some("x"), "1");
         assert_eq!(written(&arena, &container), want);
         assert_eq!(container.position(&arena, "x"), Some(container.len() - 1));
     }

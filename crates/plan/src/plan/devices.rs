@@ -1,4 +1,5 @@
-//! Device nodes: of the granted GPUs and MIG devices, of the driver as a whole, IMEX channels and gated groups.
+//! Device nodes: of the granted GPUs and MIG devices, of the driver as a whole, IMEX channels and gated groups. Those of
+//! containers that partition GPUs are in `partition.rs`.
 //!
 //! Links under `/dev/dri/by-path` become nodes with the same numbers: a container's `/dev` is a file system of its own,
 //! made after the root was prepared, so links put into the root would never be seen.
@@ -16,9 +17,7 @@ impl Plan<'_> {
         self.granted(edits);
         self.control(edits);
         self.gated(edits);
-        if let Some(variable) = self.partitioning() {
-            edits.remarks.push(format!("{variable} has no effect in jit-cdi mode; use legacy mode"));
-        }
+        self.partitioning(edits);
         self.imex(edits)
     }
 
@@ -122,11 +121,6 @@ impl Plan<'_> {
         }
     }
 
-    fn partitioning(&self) -> Option<&'static str> {
-        let config = self.request.mig_config.as_ref().map(|_| "NVIDIA_MIG_CONFIG_DEVICES");
-        config.or(self.request.mig_monitor.as_ref().map(|_| "NVIDIA_MIG_MONITOR_DEVICES"))
-    }
-
     fn imex(&self, edits: &mut Edits) -> Result<(), PlanError> {
         let existing = &self.inventory.nodes.imex;
         match &self.request.imex {
@@ -170,7 +164,7 @@ impl Plan<'_> {
         PlanError::UnknownChannel { number, from: from.to_owned(), exist }
     }
 
-    fn node(&self, edits: &mut Edits, node: &Node, reason: Reason) {
+    pub(super) fn node(&self, edits: &mut Edits, node: &Node, reason: Reason) {
         self.node_at(edits, node, &node.path, reason);
     }
 
@@ -183,7 +177,7 @@ impl Plan<'_> {
     }
 
     /// The same for a path that was not granted before: a container may list thousands of IMEX channels, each once.
-    fn new_node_at(&self, edits: &mut Edits, node: &Node, at: &ContainerPath, reason: Reason) {
+    pub(super) fn new_node_at(&self, edits: &mut Edits, node: &Node, at: &ContainerPath, reason: Reason) {
         let device = DeviceNode {
             path: at.to_string(),
             host_path: (node.host.as_str() != at.as_str()).then(|| node.host.to_string()),

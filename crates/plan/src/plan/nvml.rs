@@ -26,7 +26,8 @@ fn mig_name(request: &Request) -> Option<String> {
 
 fn mig_modes(request: &Request, inventory: &Inventory) -> Option<String> {
     let open = |gpu: &&Gpu| mig_mode(gpu, inventory).is_none();
-    let gpu = inventory.gpus.iter().find(open).filter(|_| request.devices == DeviceRequest::All)?;
+    let asked = request.devices == DeviceRequest::All && !request.partitions();
+    let gpu = inventory.gpus.iter().find(open).filter(|_| asked)?;
     Some(format!(
         "{} asks for all devices, and only NVML knows whether GPU {} is in MIG mode",
         request.asked, gpu.index

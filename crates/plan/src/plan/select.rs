@@ -17,7 +17,25 @@ pub(crate) struct Grant<'a> {
 
 /// The granted devices, each once, by GPU index, then GPU before its MIG devices, then by instance.
 pub(super) fn grants<'a>(request: &Request, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
-    granted(&request.devices, &request.asked, inventory)
+    match &request.devices {
+        DeviceRequest::All if request.partitions() && !inventory.gpus.is_empty() => {
+            Ok(all_to_partition(&request.asked, inventory))
+        }
+        devices => granted(devices, &request.asked, inventory),
+    }
+}
+
+/// `all` where GPUs are to be partitioned: also those that have no MIG device yet, whether MIG mode is on or not.
+fn all_to_partition<'a>(asked: &str, inventory: &'a Inventory) -> Vec<Grant<'a>> {
+    let mut grants = Vec::new();
+    for gpu in &inventory.gpus {
+        let grant = |mig| Grant { gpu, mig, asked: asked.to_owned() };
+        match gpu.mig.is_empty() {
+            true => grants.push(grant(None)),
+            false => grants.extend(gpu.mig.iter().map(|mig| grant(Some(mig)))),
+        }
+    }
+    grants
 }
 
 /// The same for whoever asks without being a container; `asked` are the words that did.
@@ -45,10 +63,13 @@ impl Grant<'_> {
     }
 }
 
+/// A GPU of a workstation that only drives its screens; nobody means it by `all` (reference: cdi-and-ctk.md 2.4).
+const SCREENS: [&str; 2] = ["DGX Display", "NVIDIA DGX Display"];
+
 /// Every GPU that is not partitioned, and every MIG device of those that are.
 fn all<'a>(asked: &str, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, PlanError> {
     let mut grants = Vec::new();
-    for gpu in &inventory.gpus {
+    for gpu in inventory.gpus.iter().filter(|gpu| !SCREENS.contains(&gpu.model.as_str())) {
         let grant = |mig| Grant { gpu, mig, asked: asked.to_owned() };
         match mig_mode(gpu, inventory) {
             Some(true) => grants.extend(gpu.mig.iter().map(|mig| grant(Some(mig)))),

@@ -119,6 +119,10 @@ fn machine() -> Inventory {
             imex: vec![ImexChannel { number: 0, node: node("/dev/nvidia-caps-imex-channels/channel0", 237, 0) }],
             imex_major: Some(237),
             gds_paths: vec![host_path("/run/udev"), host_path("/drv/etc/cufile.json")],
+            mig_config: Some(Node { mode: 0o400, ..node("/dev/nvidia-caps/nvidia-cap1", 236, 1) }),
+            mig_monitor: Some(Node { mode: 0o444, ..node("/dev/nvidia-caps/nvidia-cap2", 236, 2) }),
+            // GPU 2 has one more place; GPU 0 cannot be partitioned, whatever the list says.
+            mig_minors: [(1, vec![138]), (2, vec![273, 274, 282, 283, 291])].into(),
             ..SharedNodes::default()
         },
         modify_device_files: true,
@@ -349,6 +353,69 @@ fn imex_channels() {
 }
 
 #[test]
+fn partitioning_brings_the_capabilities_of_the_granted_gpus() {
+    let caps = |env: &str| {
+        let edits = planned(&format!("NVIDIA_VISIBLE_DEVICES={env}"))?;
+        let name = |path: &str| path.strip_prefix("/dev/nvidia-caps/nvidia-cap").map(str::to_owned);
+        let caps: Vec<_> = devices(&edits).into_iter().filter_map(name).collect();
+        Ok::<_, String>((caps.join(" "), edits.remarks.join("; ")))
+    };
+    let (config, monitor) = ("NVIDIA_MIG_CONFIG_DEVICES", "NVIDIA_MIG_MONITOR_DEVICES");
+    let idle = "grants nothing: no granted GPU can be partitioned";
+    for (env, want, remark) in [
+        (format!("2 {config}=all"), "1 273 274 282 283 291", String::new()),
+        (format!("2 {monitor}=ALL,,all"), "2 273 274 282 283 291", String::new()),
+        (format!("all {config}=all {monitor}=all"), "273 274 282 283 1 291 2", String::new()),
+        (format!("2 {config}="), "", String::new()),
+        (format!("2 {config}=,"), "", String::new()),
+        (format!("0,1 {config}=all"), "", format!("{config}=all {idle}")),
+        (format!("none {monitor}=all"), "", format!("{monitor}=all {idle}")),
+    ] {
+        assert_eq!(caps(&env), Ok((want.to_owned(), remark)), "{env}");
+    }
+    for (env, want) in [
+        (format!("2 {config}=0"), "mig-config error: 0: only 'all' devices are currently supported; set NVIDIA_MIG_C"),
+        (format!("2 {monitor}=all,2:0"), "mig-monitor error: 2:0: only 'all' devices are currently supported"),
+        (
+            format!("0,2:0 {config}=all"),
+            "mig-config error: all: cannot enable mig-config with specific MIG devices selected (NVIDIA_VISIBLE_DEVICES=2:0)",
+        ),
+        (format!("MIG-33333333 {monitor}=all"), "mig-monitor error: all: cannot enable mig-monitor with specific MIG"),
+        (format!("MIG-{}/1/0 {config}=all", UUIDS[2]), "mig-config error: all: cannot enable mig-config with specific"),
+    ] {
+        let error = caps(&env).expect_err(&env);
+        assert!(error.starts_with(want), "{env}: {error}");
+    }
+}
+
+/// Whoever is to cut GPUs into MIG devices gets those that have none yet, and nobody needs NVML to know that.
+#[test]
+fn gpus_without_mig_devices_can_be_partitioned() {
+    let mut idle = machine();
+    idle.nvml = None;
+    idle.gpus[2].mig.clear();
+    let env = "NVIDIA_VISIBLE_DEVICES=all NVIDIA_MIG_CONFIG_DEVICES=all";
+    assert_eq!(needs_nvml(&asked(env, &Config::default()), &idle), None);
+    let edits = planned_with(env, &idle, "", &layout()).expect("planned");
+    for path in ["/dev/nvidia2", "/dev/nvidia-caps/nvidia-cap1", "/dev/nvidia-caps/nvidia-cap273"] {
+        assert!(devices(&edits).contains(&path), "{path}");
+    }
+    let made = edits.spec.devices.iter().find(|device| device.what.path.ends_with("cap291")).expect("cap291");
+    let numbers = (made.what.major, made.what.minor, made.what.file_mode);
+    assert_eq!(numbers, (Some(236), Some(291), Some(0o444)));
+    assert_eq!(
+        made.reason.to_string(),
+        "capability 291 belongs to an instance of GPU 2 (NVIDIA_MIG_CONFIG_DEVICES=all)"
+    );
+    let unnumbered = Inventory { nodes: SharedNodes { mig_config: None, ..idle.nodes.clone() }, ..idle };
+    let edits = planned_with(env, &unnumbered, "", &layout()).expect("planned");
+    assert_eq!(
+        edits.remarks,
+        ["NVIDIA_MIG_CONFIG_DEVICES=all grants nothing: the kernel has no capability node for it"]
+    );
+}
+
+#[test]
 fn gated_groups() {
     let edits = planned("NVIDIA_VISIBLE_DEVICES=0 NVIDIA_GDS=enabled NVIDIA_MOFED=enabled").expect("gated");
     assert!(devices(&edits).contains(&"/dev/nvidia-fs0"));
@@ -460,23 +527,36 @@ proptest! {
     fn grants_stay_within_the_request(
         words in prop::collection::vec(prop::sample::select(vec!["0", "1", "2", "2:0", "GPU-aaaaaaaa", "all", "none", "", "7", "void", "x"]), 1..5),
         capabilities in prop::collection::vec(prop::sample::select(vec!["compute", "video", "graphics", "utility", "display", "ngx", "compat32"]), 0..3),
+        mig in prop::collection::vec(prop::sample::select(vec!["", "all", "0", "ALL"]), 2),
+        privileged: bool,
     ) {
         let env = [
             format!("NVIDIA_VISIBLE_DEVICES={}", words.join(",")),
             format!("NVIDIA_DRIVER_CAPABILITIES={}", capabilities.join(",")),
+            format!("NVIDIA_MIG_CONFIG_DEVICES={}", mig[0]),
+            format!("NVIDIA_MIG_MONITOR_DEVICES={}", mig[1]),
         ];
-        let view = ContainerView { env: &env, ..ContainerView::default() };
+        let view = ContainerView { env: &env, privileged, ..ContainerView::default() };
         let config = Config::default();
         let Ok(Some(request)) = Request::read(&view, &config).map(|reading| reading.request) else { return Ok(()) };
         let hook = host_path("/usr/bin/nvidia-cdi-hook");
         let Ok(edits) = plan(&request, &machine(), &config, &layout(), &hook) else { return Ok(()) };
         prop_assert_eq!(&edits, &plan(&request, &machine(), &config, &layout(), &hook).expect("as before"));
-        for (path, names) in [("/dev/nvidia1", &["0"][..]), ("/dev/nvidia0", &["1"]), ("/dev/nvidia2", &["2", "2:0", "GPU-aaaaaaaa"]),
-            ("/dev/nvidia-caps/nvidia-cap273", &["2:0"]), ("/dev/nvidia-caps/nvidia-cap282", &[])]
+        let all = |word: &&str| privileged && word.eq_ignore_ascii_case("all");
+        let partitions = mig.iter().any(all);
+        let whole = ["2", "GPU-aaaaaaaa"];
+        let instances = |named: &[&'static str]| if partitions { [named, &whole].concat() } else { named.to_vec() };
+        for (path, names) in [("/dev/nvidia1", vec!["0"]), ("/dev/nvidia0", vec!["1"]), ("/dev/nvidia2", vec!["2", "2:0", "GPU-aaaaaaaa"]),
+            ("/dev/nvidia-caps/nvidia-cap273", instances(&["2:0"])), ("/dev/nvidia-caps/nvidia-cap282", instances(&[]))]
         {
             let named = words.iter().any(|word| *word == "all" || names.contains(word));
             prop_assert!(named || !devices(&edits).contains(&path), "{} for {:?}", path, words);
         }
+        for (path, word) in [("/dev/nvidia-caps/nvidia-cap1", &mig[0]), ("/dev/nvidia-caps/nvidia-cap2", &mig[1])] {
+            prop_assert!(all(word) || !devices(&edits).contains(&path), "{} for {:?}", path, env);
+        }
+        let new = ["/dev/nvidia-caps/nvidia-cap291", "/dev/nvidia-caps/nvidia-cap138"].map(|path| devices(&edits).contains(&path));
+        prop_assert!((partitions || !new[0]) && !new[1], "{:?}", env);
         let mut paths = [devices(&edits), mounts(&edits)].concat();
         paths.sort_unstable();
         prop_assert!(paths.windows(2).all(|pair| pair[0] != pair[1]));

@@ -1,74 +1,107 @@
-//! The devices of a specification: what each changes about a container.
+//! GPUs and MIG devices of a specification: what each changes about a container.
 
 use super::{
-    Maker, NameStrategy, SpecError, SpecMode,
+    Maker, NameStrategy, SpecError,
+    draft::DraftDevice,
     driver::written,
     hooks::{HookName, each},
 };
+use crate::edits::{Because, Reason, SpecEdits};
 use crate::plan::select::{self, Grant};
-use crate::request::DeviceRequest;
-use cdi::{ContainerEdits, Device, DeviceNode, Mount};
-use host::{Gpu, ImexChannel, MigDevice, Node};
-use oci::{ContainerPath, HostPath};
-use std::collections::BTreeMap;
+use cdi::DeviceNode;
+use host::{Addressing, Gpu, MigDevice, Node};
 
 /// Folders that hooks may open to everybody: where a runtime makes them with its own umask.
 const OPENED: [&str; 2] = ["/dev/dri", "/dev/nvidia-caps"];
 
 impl Maker<'_> {
     /// GPUs that are not partitioned, then MIG devices, each once for every way of naming.
-    pub(super) fn gpus(&self) -> Result<Vec<Device>, SpecError> {
+    pub(super) fn gpus(&self, left_out: &mut Vec<String>) -> Result<Vec<DraftDevice>, SpecError> {
         let granted = self.granted()?;
         if granted.is_empty() {
-            let edits = ContainerEdits { env: vec!["NVCT_EMPTY_DEVICE=".to_owned()], ..Default::default() };
-            return Ok(vec![device("none".to_owned(), edits)]);
+            let rule = "a device without edits would not be valid";
+            let reason = Reason { request: "--device-id=none".to_owned(), rule: rule.to_owned() };
+            let env = vec![Because::new("NVCT_EMPTY_DEVICE=".to_owned(), reason)];
+            return Ok(vec![DraftDevice::named("none", SpecEdits { env, ..SpecEdits::default() })]);
         }
         let (whole, parts): (Vec<_>, Vec<_>) = granted.iter().partition(|grant| grant.mig.is_none());
-        let mut devices = Vec::new();
-        for grant in whole.into_iter().chain(parts) {
-            let (edits, names) = self.granted_device(grant)?;
-            devices.extend(names.into_iter().map(|name| device(name, edits.clone())));
+        for grant in whole.iter().filter(|grant| grant.gpu.uuid.is_empty()) {
+            if self.options.strategies.contains(&NameStrategy::Uuid) {
+                left_out.push(format!("GPU {} has no name by its UUID, which nobody knows yet", grant.gpu.index));
+            }
         }
-        Ok(devices)
+        whole.into_iter().chain(parts).map(|grant| self.granted_device(grant)).collect()
     }
 
-    fn granted_device(&self, grant: &Grant) -> Result<(ContainerEdits, Vec<String>), SpecError> {
+    fn granted_device(&self, grant: &Grant) -> Result<DraftDevice, SpecError> {
         let strategies = self.options.strategies.iter();
         match grant.mig {
-            None => Ok((self.gpu(grant.gpu), strategies.map(|strategy| gpu_name(grant.gpu, *strategy)).collect())),
+            None => {
+                let names = strategies.map(|strategy| gpu_name(grant.gpu, *strategy));
+                let names = names.filter(|name| !name.is_empty()).collect();
+                Ok(DraftDevice { names, edits: self.gpu(grant), coherent: self.coherent(grant.gpu) })
+            }
             Some(mig) => {
                 let names = strategies.map(|strategy| self.mig_name(grant.gpu, mig, *strategy));
-                Ok((self.mig(grant.gpu, mig), names.collect::<Result<_, _>>()?))
+                let (names, edits) = (names.collect::<Result<_, _>>()?, self.mig(grant, mig));
+                Ok(DraftDevice { names, edits, coherent: None })
             }
         }
     }
 
-    fn gpu(&self, gpu: &Gpu) -> ContainerEdits {
-        let mut edits = ContainerEdits::default();
-        self.nodes(&mut edits, [&gpu.node]);
-        self.drm(&mut edits, gpu);
-        let folders = edits.device_nodes.iter().filter_map(|node| node.path.rsplit_once('/').map(|(folder, _)| folder));
+    /// A whole GPU shares the CPU's memory; a driver that cannot say so has none that does.
+    fn coherent(&self, gpu: &Gpu) -> Option<bool> {
+        let addressing = || select::facts(gpu, self.inventory).and_then(|facts| facts.addressing);
+        self.options.coherent.then(|| addressing() == Some(Addressing::Ats))
+    }
+
+    fn gpu(&self, grant: &Grant) -> SpecEdits {
+        let gpu = grant.gpu;
+        let mut edits = SpecEdits::default();
+        self.nodes(&mut edits, [&gpu.node], &asked(grant, format!("node of GPU {}", gpu.index)));
+        self.drm(&mut edits, grant);
+        let paths = edits.devices.iter().map(|node| node.what.path.as_str());
+        let folders = paths.filter_map(|path| path.rsplit_once('/').map(|(folder, _)| folder));
         let mut folders: Vec<_> = folders.filter(|folder| OPENED.contains(folder)).map(str::to_owned).collect();
         folders.dedup();
         let mode = each("--mode", ["755".to_owned()]);
-        self.hooks.add(&mut edits, HookName::Chmod, mode, each("--path", folders));
+        self.hooks.add(
+            &mut edits,
+            HookName::Chmod,
+            mode,
+            each("--path", folders),
+            Reason {
+                request: "--enable-hook=chmod".to_owned(),
+                rule: "opens the folders of the GPU's nodes".to_owned(),
+            },
+        );
         edits
     }
 
-    fn mig(&self, gpu: &Gpu, mig: &MigDevice) -> ContainerEdits {
-        let mut edits = ContainerEdits::default();
-        self.nodes(&mut edits, [&gpu.node]);
+    fn mig(&self, grant: &Grant, mig: &MigDevice) -> SpecEdits {
+        let gpu = grant.gpu;
+        let mut edits = SpecEdits::default();
+        self.nodes(&mut edits, [&gpu.node], &asked(grant, format!("node of GPU {}, whose part it is", gpu.index)));
         if select::has_graphics(gpu, mig, self.inventory) == Some(true) {
-            self.drm(&mut edits, gpu);
+            self.drm(&mut edits, grant);
         }
-        self.nodes(&mut edits, [&mig.gpu_instance_node, &mig.compute_instance_node]);
+        let opens = |what: &str, id: u32| asked(grant, format!("opens {what} instance {id} of GPU {}", gpu.index));
+        self.nodes(&mut edits, [&mig.gpu_instance_node], &opens("GPU", mig.gpu_instance));
+        self.nodes(&mut edits, [&mig.compute_instance_node], &opens("compute", mig.compute_instance));
         edits
     }
 
-    fn drm(&self, edits: &mut ContainerEdits, gpu: &Gpu) {
-        self.nodes(edits, &gpu.drm);
+    fn drm(&self, edits: &mut SpecEdits, grant: &Grant) {
+        let gpu = grant.gpu;
+        let reason = asked(grant, format!("DRM node of GPU {}", gpu.index));
+        self.nodes(edits, &gpu.drm, &reason);
+        if self.options.hookless.is_some() {
+            self.by_path_nodes(edits, gpu, &reason);
+        }
         let links = gpu.drm_links.iter().map(|link| written(&link.target, &link.path));
-        self.hooks.add(edits, HookName::CreateSymlinks, Vec::new(), each("--link", links));
+        let rule = format!("names of the DRM nodes of GPU {} by its place", gpu.index);
+        let links = each("--link", links);
+        self.hooks.add(edits, HookName::CreateSymlinks, Vec::new(), links, asked(grant, rule));
     }
 
     fn mig_name(&self, gpu: &Gpu, mig: &MigDevice, strategy: NameStrategy) -> Result<String, SpecError> {
@@ -85,91 +118,27 @@ impl Maker<'_> {
     }
 
     /// The nodes that every container with a GPU gets.
-    pub(super) fn control_nodes(&self, edits: &mut ContainerEdits) {
+    pub(super) fn control_nodes(&self, edits: &mut SpecEdits) {
         let nodes = &self.inventory.nodes;
-        self.nodes(edits, [&nodes.modeset, &nodes.uvm_tools, &nodes.uvm, &nodes.ctl].into_iter().flatten());
-    }
-
-    /// All nodes of the driver that this machine has.
-    pub(super) fn management(&self) -> Result<Vec<Device>, SpecError> {
-        let mut edits = ContainerEdits::default();
-        self.control_nodes(&mut edits);
-        let shared = &self.inventory.nodes;
-        self.nodes(&mut edits, [&shared.mig_config, &shared.mig_monitor].into_iter().flatten());
-        self.nodes(&mut edits, shared.imex.iter().map(|channel| &channel.node));
-        for gpu in &self.inventory.gpus {
-            self.nodes(&mut edits, [&gpu.node]);
-            self.nodes(&mut edits, gpu.mig.iter().flat_map(|mig| [&mig.gpu_instance_node, &mig.compute_instance_node]));
-        }
-        whole("NVIDIA device nodes", edits)
-    }
-
-    /// A group of nodes as one device.
-    pub(super) fn group(&self, mode: SpecMode) -> Result<Vec<Device>, SpecError> {
-        let nodes = &self.inventory.nodes;
-        let (list, what) = match mode {
-            SpecMode::Gds => (&nodes.gds, "GPUDirect Storage nodes, /dev/nvidia-fs*"),
-            SpecMode::Mofed => (&nodes.mofed, "InfiniBand nodes, /dev/infiniband/uverbs*"),
-            SpecMode::NvSwitch => (&nodes.nvswitch, "NVSwitch nodes, /dev/nvidia-nvswitch*"),
-            _ => (&nodes.gdrcopy, "GDRCopy node, /dev/gdrdrv"),
-        };
-        let mut edits = ContainerEdits::default();
-        self.nodes(&mut edits, list);
-        if mode == SpecMode::Gds && !list.is_empty() {
-            edits.mounts.extend(nodes.gds_paths.iter().map(|host| self.gds_mount(host)));
-        }
-        whole(what, edits)
-    }
-
-    fn gds_mount(&self, host: &HostPath) -> Mount {
-        let below = host.strip_prefix(&self.options.driver_root).unwrap_or(&host.as_str()[1..]);
-        Mount {
-            host_path: host.to_string(),
-            container_path: ContainerPath::root().join(below).to_string(),
-            options: ["ro", "nosuid", "nodev", "rbind", "rprivate"].map(str::to_owned).to_vec(),
-            kind: None,
-        }
-    }
-
-    /// IMEX channels. Their numbers are looked up when a container starts, because a channel may be made anew.
-    pub(super) fn imex(&self) -> Result<Vec<Device>, SpecError> {
-        let existing = &self.inventory.nodes.imex;
-        let channels: BTreeMap<u32, &ImexChannel> = match self.options.requested() {
-            DeviceRequest::None => return Err(SpecError::InvalidChannel("none".to_owned())),
-            DeviceRequest::All => existing.iter().map(|channel| (channel.number, channel)).collect(),
-            DeviceRequest::Ids(names) => {
-                let named = names.iter().map(|name| named_channel(&name.text, existing));
-                named.collect::<Result<_, _>>()?
-            }
-        };
-        if channels.is_empty() {
-            return Err(SpecError::NoNodes { what: "IMEX channels, /dev/nvidia-caps-imex-channels/channel*" });
-        }
-        Ok(channels.into_iter().map(|(number, channel)| device(number.to_string(), channel_edits(channel))).collect())
+        let all = [&nodes.modeset, &nodes.uvm_tools, &nodes.uvm, &nodes.ctl].into_iter().flatten();
+        self.nodes(edits, all, &self.by_mode("node of the driver as a whole"));
     }
 
     /// Adds nodes, and the groups that a process must join to use them (reference: cdi-and-ctk.md 2.7).
-    fn nodes<'n>(&self, edits: &mut ContainerEdits, nodes: impl IntoIterator<Item = &'n Node>) {
+    pub(super) fn nodes<'n>(&self, edits: &mut SpecEdits, nodes: impl IntoIterator<Item = &'n Node>, reason: &Reason) {
         for node in nodes {
-            edits.device_nodes.push(device_node(node));
+            edits.devices.push(Because::new(device_node(node), reason.clone()));
             let closed = node.mode & 0o006 != 0o006 && node.gid != 0;
-            if closed && self.options.join_groups && !edits.additional_gids.contains(&node.gid) {
-                edits.additional_gids.push(node.gid);
+            if closed && self.options.join_groups && !edits.gids.iter().any(|gid| gid.what == node.gid) {
+                let rule = format!("only this group may use {}", node.path);
+                edits.gids.push(Because::new(node.gid, Reason { rule, ..reason.clone() }));
             }
         }
     }
 }
 
-fn device(name: String, container_edits: ContainerEdits) -> Device {
-    Device { name, container_edits, ..Device::default() }
-}
-
-/// The one device of a mode that has only one. Nodes that do not exist are no part of it.
-fn whole(what: &'static str, edits: ContainerEdits) -> Result<Vec<Device>, SpecError> {
-    if edits.device_nodes.is_empty() {
-        return Err(SpecError::NoNodes { what });
-    }
-    Ok(vec![device("all".to_owned(), edits)])
+fn asked(grant: &Grant, rule: String) -> Reason {
+    Reason { request: grant.asked.clone(), rule }
 }
 
 fn gpu_name(gpu: &Gpu, strategy: NameStrategy) -> String {
@@ -178,24 +147,6 @@ fn gpu_name(gpu: &Gpu, strategy: NameStrategy) -> String {
         NameStrategy::Uuid => gpu.uuid.clone(),
         NameStrategy::TypeIndex => format!("gpu{}", gpu.index),
     }
-}
-
-/// `7` or `channel7`.
-fn named_channel<'a>(text: &str, existing: &'a [ImexChannel]) -> Result<(u32, &'a ImexChannel), SpecError> {
-    let digits = text.strip_prefix("channel").unwrap_or(text);
-    let number = digits.parse().ok().filter(|number| *number < 1 << 20 && digits.bytes().all(|b| b.is_ascii_digit()));
-    let number: u32 = number.ok_or_else(|| SpecError::InvalidChannel(text.to_owned()))?;
-    let channel = existing.iter().find(|channel| channel.number == number && channel.node.exists);
-    Ok((number, channel.ok_or(SpecError::UnknownChannel(number))?))
-}
-
-fn channel_edits(channel: &ImexChannel) -> ContainerEdits {
-    let node = DeviceNode {
-        path: channel.node.path.to_string(),
-        host_path: Some(channel.node.host.to_string()),
-        ..DeviceNode::default()
-    };
-    ContainerEdits { device_nodes: vec![node], ..ContainerEdits::default() }
 }
 
 /// A node with its numbers. Zeros are left out, as a reader takes what is absent for zero. One that does not exist yet has

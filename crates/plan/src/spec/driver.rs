@@ -4,8 +4,9 @@ use super::{
     Maker,
     hooks::{HookName, each},
 };
-use cdi::{ContainerEdits, Mount};
-use host::{Driver, DriverFile, FileKind, Library, LibraryClass};
+use crate::edits::{Because, SpecEdits};
+use cdi::Mount;
+use host::{Capabilities, Driver, DriverFile, FileKind, Library, LibraryClass};
 use oci::ContainerPath;
 use std::cmp::Ordering;
 
@@ -44,29 +45,38 @@ fn part(file: &DriverFile, explicit: bool) -> Part {
 
 impl Maker<'_> {
     /// For GPUs: everything.
-    pub(super) fn common(&self, driver: &Driver) -> ContainerEdits {
-        let mut edits = ContainerEdits::default();
+    pub(super) fn common(&self, driver: &Driver) -> SpecEdits {
+        let mut edits = SpecEdits::default();
         self.control_nodes(&mut edits);
         self.env(&mut edits, driver);
-        self.hooks.add(&mut edits, HookName::CreateSymlinks, Vec::new(), graphics_links(driver));
+        let links = graphics_links(driver);
+        self.hook(&mut edits, HookName::CreateSymlinks, links, "names of graphics libraries that no soname gives");
         self.driver_hooks(&mut edits, driver);
-        self.hooks.add(&mut edits, HookName::DisableDeviceNodeModification, Vec::new(), Vec::new());
-        self.hooks.add(&mut edits, HookName::UpdateApplicationProfile, Vec::new(), Vec::new());
+        let params = "hides from programs that they could make nodes of other GPUs";
+        self.hook(&mut edits, HookName::DisableDeviceNodeModification, Vec::new(), params);
+        let profile = "tells EGL which GPUs the container has";
+        self.hook(&mut edits, HookName::UpdateApplicationProfile, Vec::new(), profile);
         self.mounts(&mut edits, driver, |_| true);
         edits
     }
 
     /// For containers that manage the machine: no graphics, and they may make device nodes.
-    pub(super) fn management_common(&self, driver: &Driver) -> ContainerEdits {
-        let mut edits = ContainerEdits::default();
+    pub(super) fn management_common(&self, driver: &Driver) -> SpecEdits {
+        let mut edits = SpecEdits::default();
         self.env(&mut edits, driver);
         self.driver_hooks(&mut edits, driver);
         self.mounts(&mut edits, driver, |file| part(file, self.options.explicit_libraries) != Part::Graphics);
         edits
     }
 
+    /// Tells whoever looks at the request after us that it is fulfilled.
+    pub(super) fn void(&self, edits: &mut SpecEdits) {
+        let reason = self.by_mode("the request is fulfilled; nobody need do it again");
+        edits.env.push(Because::new("NVIDIA_VISIBLE_DEVICES=void".to_owned(), reason));
+    }
+
     /// Says where libcuda is to whoever sets up forward compatibility.
-    fn env(&self, edits: &mut ContainerEdits, driver: &Driver) {
+    fn env(&self, edits: &mut SpecEdits, driver: &Driver) {
         let suffix = format!(".so.{}", driver.version);
         let own = self.libraries(driver).into_iter().filter(|(file, library)| {
             let name = file.path.file_name();
@@ -74,35 +84,53 @@ impl Maker<'_> {
         });
         let folders = unique(own.map(|(file, _)| file.path.parent().to_string()));
         if !folders.is_empty() {
-            edits.env.push(format!("NVIDIA_CTK_LIBCUDA_DIR={}", folders.join(":")));
+            let reason = self.by_mode("says where libcuda lies in the container");
+            edits.env.push(Because::new(format!("NVIDIA_CTK_LIBCUDA_DIR={}", folders.join(":")), reason));
         }
     }
 
-    fn driver_hooks(&self, edits: &mut ContainerEdits, driver: &Driver) {
+    fn driver_hooks(&self, edits: &mut SpecEdits, driver: &Driver) {
         let links = self.libraries(driver).into_iter().flat_map(|(file, library)| {
             let beside = library.links.iter().filter(|link| !link.name.starts_with("gbm/"));
             beside.map(move |link| written(&link.target, &at(file, library, &link.name)))
         });
-        self.hooks.add(edits, HookName::CreateSymlinks, Vec::new(), each("--link", unique(links)));
-        let version = format!("--host-driver-version={}", driver.version);
-        self.hooks.add(edits, HookName::EnableCudaCompat, Vec::new(), vec![version]);
+        let links = each("--link", unique(links));
+        self.hook(edits, HookName::CreateSymlinks, links, "names by which programs load the driver's libraries");
+        let version = vec![format!("--host-driver-version={}", driver.version)];
+        self.hook(edits, HookName::EnableCudaCompat, version, "lets an image bring a newer libcuda");
         let folders = unique(self.libraries(driver).into_iter().map(|(file, _)| file.path.parent().to_string()));
         let ldconfig = each("--ldconfig-path", self.options.ldconfig.clone());
-        self.hooks.add(edits, HookName::UpdateLdcache, ldconfig, each("--folder", folders));
+        let reason = self.by_mode("lets the container's loader find the libraries");
+        self.hooks.add(edits, HookName::UpdateLdcache, ldconfig, each("--folder", folders), reason);
+    }
+
+    fn hook(&self, edits: &mut SpecEdits, hook: HookName, args: Vec<String>, rule: &str) {
+        self.hooks.add(edits, hook, Vec::new(), args, self.by_mode(rule));
     }
 
     fn libraries<'d>(&self, driver: &'d Driver) -> Vec<(&'d DriverFile, &'d Library)> {
         libraries(driver, self.options.explicit_libraries)
     }
 
-    fn mounts(&self, edits: &mut ContainerEdits, driver: &Driver, wanted: impl Fn(&DriverFile) -> bool) {
+    fn mounts(&self, edits: &mut SpecEdits, driver: &Driver, wanted: impl Fn(&DriverFile) -> bool) {
         let sockets = |file: &&DriverFile| self.options.sockets || file.kind != FileKind::Socket;
         let files = driver.files.iter().filter(|file| is_native(file) && wanted(file)).filter(sockets);
-        edits.mounts.extend(files.map(|file| mount(driver, file)));
+        let mounts = files.clone().map(|file| Because::new(mount(driver, file), self.by_mode(why(driver, file))));
+        edits.mounts.extend(mounts);
+        self.more_names(edits, files, &options(READ_ONLY));
     }
 }
 
-fn is_native(file: &DriverFile) -> bool {
+/// Why a file is part of every specification that holds a driver.
+fn why(driver: &Driver, file: &DriverFile) -> String {
+    let of = format!("driver {}", driver.version);
+    match file.capabilities {
+        Capabilities::ALWAYS => format!("comes with every GPU, {of}"),
+        these => format!("{of}, for {}", these.intersection(Capabilities::NATIVE)),
+    }
+}
+
+pub(super) fn is_native(file: &DriverFile) -> bool {
     !matches!(&file.kind, FileKind::Library(Library { class: LibraryClass::Compat32, .. }))
 }
 
@@ -115,9 +143,12 @@ fn mount(driver: &Driver, file: &DriverFile) -> Mount {
         true => file.path.to_string(),
         false => file.host.to_string(),
     };
-    let options = if file.kind == FileKind::Socket { SOCKET } else { READ_ONLY };
-    let options = options.iter().map(|&option| option.to_owned()).collect();
+    let options = options(if file.kind == FileKind::Socket { SOCKET } else { READ_ONLY });
     Mount { host_path, container_path: file.path.to_string(), options, kind: None }
+}
+
+fn options(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&option| option.to_owned()).collect()
 }
 
 /// The driver's own libraries in the original's order: by folder, then by name, `vdpau` after the folder that holds it,
@@ -162,7 +193,7 @@ fn special_link(file: &DriverFile) -> Option<String> {
 }
 
 /// Where a link lies: beside its library, in the container.
-fn at(file: &DriverFile, library: &Library, name: &str) -> ContainerPath {
+pub(super) fn at(file: &DriverFile, library: &Library, name: &str) -> ContainerPath {
     let below = name.strip_prefix(library.subfolder.as_str()).unwrap_or(name);
     file.path.parent().join(below)
 }

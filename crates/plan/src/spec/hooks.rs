@@ -1,10 +1,14 @@
 //! The hooks of a specification: the original's names and arguments, which every consumer of specifications knows.
 
-use super::SpecOptions;
-use cdi::{ContainerEdits, Hook};
+use super::{SpecMode, SpecOptions};
+use crate::edits::{Because, Reason, SpecEdits};
+use cdi::Hook;
+use host::Inventory;
+use serde::{Deserialize, Serialize};
 
 /// A hook that specifications can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum HookName {
     CreateSymlinks,
@@ -45,7 +49,7 @@ impl HookName {
 }
 
 /// Which hooks are wanted. Enabled ones are, whatever is disabled; of the others all are but `chmod`, if not disabled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookSwitches {
     /// By name.
     pub enabled: Vec<HookName>,
@@ -69,10 +73,28 @@ pub(super) struct Hooks<'a> {
 
 impl Hooks<'_> {
     /// Adds the hook, if it is wanted and has something to do. `before` are arguments that alone give it nothing to do.
-    pub(super) fn add(&self, edits: &mut ContainerEdits, hook: HookName, before: Vec<String>, args: Vec<String>) {
-        if self.options.hooks.want(hook) && !(hook.needs_arguments() && args.is_empty()) {
-            edits.hooks.push(self.hook(hook, before.into_iter().chain(args)));
+    pub(super) fn add(
+        &self,
+        edits: &mut SpecEdits,
+        hook: HookName,
+        before: Vec<String>,
+        args: Vec<String>,
+        reason: Reason,
+    ) {
+        let idle = hook.needs_arguments() && args.is_empty();
+        if self.options.hookless.is_none() && self.options.hooks.want(hook) && !idle {
+            edits.hooks.push(Because::new(self.hook(hook, before.into_iter().chain(args)), reason));
         }
+    }
+
+    /// What only a hook can do on this machine, where none is wanted.
+    pub(super) fn missed(&self, inventory: &Inventory) -> Option<String> {
+        let open = inventory.modify_device_files && self.options.mode == SpecMode::Nvml;
+        (open && self.options.hookless.is_some()).then(|| {
+            "without hooks nothing keeps programs in a container from making nodes of GPUs that it was not granted (which \
+             they cannot open): load the kernel module nvidia with NVreg_ModifyDeviceFiles=0 if that matters"
+                .to_owned()
+        })
     }
 
     fn hook(&self, hook: HookName, args: impl Iterator<Item = String>) -> Hook {

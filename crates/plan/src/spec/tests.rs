@@ -1,13 +1,15 @@
 //! A small machine with one partitioned GPU and one that is not, and its specifications.
 
+mod beyond;
+
 use super::*;
-use cdi::Format;
+use cdi::{ContainerEdits, Format};
 use expect_test::expect;
 use host::{
-    DriverFile, DrmLink, FileKind, Gpu, GpuFacts, ImexChannel, Library, LibraryClass, LibraryLink, MigDevice, MigFacts,
-    Node, NvmlFacts, SharedNodes,
+    Capabilities, DriverFile, DrmLink, FileKind, Gpu, GpuFacts, ImexChannel, Library, LibraryClass, LibraryLink,
+    MigDevice, MigFacts, Node, NvmlFacts, SharedNodes,
 };
-use oci::ContainerPath;
+use oci::{ContainerPath, HostPath};
 
 fn node(path: &str, major: u32, minor: u32) -> Node {
     let (host, path) = (HostPath::new(path).unwrap(), ContainerPath::new(path).unwrap());
@@ -22,7 +24,9 @@ fn file(path: &str, kind: FileKind) -> DriverFile {
 fn library(path: &str, class: LibraryClass, links: &[(&str, &str)]) -> DriverFile {
     let link = |(name, target): &(&str, &str)| LibraryLink { name: (*name).to_owned(), target: (*target).to_owned() };
     let links = links.iter().map(link).collect();
-    file(path, FileKind::Library(Library { soname: String::new(), class, subfolder: String::new(), links }))
+    let versioned = path.rsplit('/').next().unwrap_or_default();
+    let soname = format!("{}.1", &versioned[..versioned.find(".so").unwrap() + 3]);
+    file(path, FileKind::Library(Library { soname, class, subfolder: String::new(), links }))
 }
 
 fn gpu(index: u32, uuid: &str, mig: Vec<MigDevice>) -> Gpu {
@@ -113,9 +117,11 @@ fn options(mode: SpecMode) -> SpecOptions {
         hook_program: HostPath::new("/usr/bin/nvidia-ctk").unwrap(),
         ldconfig: None,
         hooks: HookSwitches::default(),
+        hookless: None,
         join_groups: true,
         sockets: true,
         explicit_libraries: false,
+        coherent: false,
     }
 }
 

@@ -56,6 +56,16 @@ struct GpuInstanceProfileInfo {
     rest: [u32; 31],
 }
 
+/// `nvmlDeviceAddressingMode_v1_t`.
+#[repr(C)]
+struct AddressingMode {
+    version: u32,
+    value: u32,
+}
+
+/// What NVML wants in `version`: the size of the struct and, in the top byte, its number.
+const ADDRESSING_MODE_V1: u32 = size_of::<AddressingMode>() as u32 | 1 << 24;
+
 /// `call!(library, c"name", values => types)`: notes the name on stderr, looks the function up and calls it.
 macro_rules! call {
     ($library:expr, $name:expr $(, $value:expr => $type:ty)*) => {{
@@ -173,6 +183,13 @@ impl Library {
             |to| call!(self, c"nvmlDeviceGetMigMode", device => Device, to => *mut u32, to_pending => *mut u32),
         )?;
         Ok(current == 1)
+    }
+
+    /// `nvmlDeviceAddressingModeType_t`.
+    pub fn addressing_mode(&self, device: Device) -> Result<u32, Complaint> {
+        let mut mode = AddressingMode { version: ADDRESSING_MODE_V1, value: 0 };
+        call!(self, c"nvmlDeviceGetAddressingMode", device => Device, &raw mut mode => *mut AddressingMode)?;
+        Ok(mode.value)
     }
 
     /// Number of slots for MIG devices.

@@ -4,7 +4,7 @@
 //! the middle of being destroyed is left out with a note on stderr; it does not spoil the rest.
 
 use crate::library::{Device, Library, NOT_FOUND};
-use host::{GpuFacts, MigFacts, NvmlFacts};
+use host::{Addressing, GpuFacts, MigFacts, NvmlFacts};
 use nvml::wire::Complaint;
 use std::io::Write;
 
@@ -38,6 +38,8 @@ fn gpu(nvml: &Library, index: u32) -> Result<GpuFacts, Complaint> {
         brand: brand(noted(&uuid, nvml.brand(device)).unwrap_or_default()).to_owned(),
         compute_capability: noted(&uuid, nvml.compute_capability(device)),
         mig_enabled,
+        // Drivers before 580 lack the function, so that they do not say it is not worth a note.
+        addressing: nvml.addressing_mode(device).ok().and_then(addressing),
         mig: if mig_enabled { mig_devices(nvml, device, &uuid) } else { Vec::new() },
         uuid,
     })
@@ -67,6 +69,16 @@ fn mig_facts(nvml: &Library, device: Device, mig: Device, index: u32) -> Result<
         name,
         uuid,
     })
+}
+
+/// `nvmlDeviceAddressingModeType_t`.
+fn addressing(number: u32) -> Option<Addressing> {
+    match number {
+        0 => Some(Addressing::None),
+        1 => Some(Addressing::Hmm),
+        2 => Some(Addressing::Ats),
+        _ => None,
+    }
 }
 
 /// `MIG 1g.5gb` from `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.

@@ -148,3 +148,18 @@ fn wrong_types_are_named() {
     assert_eq!(message(document.put_devices(&[Device::default()])), "linux is an array, not an object");
     assert_eq!(message(document.put_mounts(&[mount("/a", "/b")])), "mounts[0] is a number, not an object");
 }
+
+/// The names are whatever a spec says, and no two of them are the same.
+#[test]
+fn interfaces_keep_their_exact_names() {
+    let table = [
+        ("eth0", r#"{"linux":{"netDevices":{"ETH0":{"name":"a"},"eth0":{"name":"b"}}}}"#),
+        ("ETH0", r#"{"linux":{"netDevices":{"ETH0":{"name":"b"}}}}"#),
+        ("e\"\n:{", r#"{"linux":{"netDevices":{"ETH0":{"name":"a"},"e\"\n:{":{"name":"b"}}}}"#),
+        ("", r#"{"linux":{"netDevices":{"ETH0":{"name":"a"},"":{"name":"b"}}}}"#),
+    ];
+    for (name, want) in table {
+        let given = r#"{"linux":{"netDevices":{"ETH0":{"name":"a"}}}}"#;
+        check(given, want, |document| document.put_net_device(name, "b").unwrap());
+    }
+}

@@ -1,0 +1,47 @@
+//! Whether a new spec would take from its file what this machine still has.
+//!
+//! While MIG devices are being made, or NVML is in trouble, a machine can look poorer than it is for a moment, and whoever
+//! refreshes specs would hand that moment on to every engine (users-and-incidents.md, complaint 4: `all` transiently empty).
+
+use crate::{claims, recipe::Recipe};
+use cdi::{Device, DeviceNode, Found, Spec};
+use host::{Inventory, Node};
+use std::{collections::BTreeSet, path::Path};
+
+/// Devices of the spec in `file` that `new` lacks although the kernel still has them, if all that the old spec says is true. Then
+/// the old one is the better one. A spec that was made in another way, or edited, is not compared.
+pub fn lost(file: &Path, new: &Spec, recipe: &Recipe, inventory: &Inventory) -> Vec<String> {
+    let Ok((old, Some(origin))) = Spec::read_file_with_origin(file) else { return Vec::new() };
+    let found: Vec<_> = old.all_edits().map(|edits| Found { file, edits, reviewed: false }).collect();
+    let comparable = origin.is_of(&old) && Recipe::of(&origin).as_ref() == Some(recipe);
+    if !comparable || claims::check(&found).is_err() {
+        return Vec::new();
+    }
+    let kept: BTreeSet<&str> = new.devices.iter().map(|device| device.name.as_str()).collect();
+    let units = units(inventory);
+    let missing = old.devices.iter().filter(|device| !kept.contains(device.name.as_str()));
+    missing.filter(|device| units.contains(&unit(device))).map(|device| device.name.clone()).collect()
+}
+
+/// The nodes that tell a GPU or MIG device from others, by path and numbers.
+type Unit = BTreeSet<(String, i64, i64)>;
+
+/// What the kernel has to offer: GPUs that are not partitioned, and MIG devices.
+fn units(inventory: &Inventory) -> Vec<Unit> {
+    let node = |node: &Node| (node.path.to_string(), i64::from(node.major), i64::from(node.minor));
+    let of_gpu = |gpu: &host::Gpu| -> Vec<Unit> {
+        let parts = gpu.mig.iter().map(|mig| [&gpu.node, &mig.gpu_instance_node, &mig.compute_instance_node]);
+        match gpu.mig.is_empty() {
+            true => vec![Unit::from([node(&gpu.node)])],
+            false => parts.map(|nodes| nodes.into_iter().map(node).collect()).collect(),
+        }
+    };
+    inventory.gpus.iter().flat_map(of_gpu).collect()
+}
+
+fn unit(device: &Device) -> Unit {
+    let own = |node: &&DeviceNode| node.path.starts_with("/dev/nvidia");
+    let number = |number: Option<i64>| number.unwrap_or_default();
+    let nodes = device.container_edits.device_nodes.iter().filter(own);
+    nodes.map(|node| (node.path.clone(), number(node.major), number(node.minor))).collect()
+}

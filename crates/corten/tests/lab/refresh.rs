@@ -1,0 +1,132 @@
+//! `nvidia-ctk cdi refresh`: at any moment in the life of a machine, what it leaves is what the machine has.
+
+use crate::stage::{Stage, assert_prints, stderr, stdout};
+use std::process::Output;
+
+/// `$REFRESH` writes `$D/cdi/nvidia.yaml`; `wait_for` waits until a command succeeds, and not for ever.
+pub const HELPERS: &str = r#"
+    SPEC=$D/cdi/nvidia.yaml
+    REFRESH="$CTK cdi refresh --output=$SPEC --nvidia-cdi-hook-path=/usr/bin/hook"
+    wait_for() {
+        tries=0
+        until eval "$1"; do
+            tries=$((tries + 1))
+            if [ $tries -gt 1200 ]; then
+                echo "waited in vain for: $1" >&2
+                cat "$D"/*.log "$SPEC" >&2
+                exit 9
+            fi
+            sleep 0.05
+        done
+    }
+"#;
+
+fn on(machine: &str, script: &str) -> (Stage, Output) {
+    let stage = Stage::new(&["bare"]);
+    let done = stage.on_machine(machine, &format!("{HELPERS}{script}"));
+    (stage, done)
+}
+
+#[test]
+fn without_gpus_it_is_quiet_and_successful() {
+    let (stage, done) = on("no-gpu", "$REFRESH; echo $?");
+    assert_prints("no GPU", &done, "0\n");
+    assert_eq!(stderr(&done), "");
+    assert!(!stage.path("cdi").exists());
+}
+
+#[test]
+fn a_file_that_is_right_is_left_alone() {
+    let (stage, done) = on("mig", "$REFRESH 2>$D/first && stat -c %i $SPEC && $REFRESH && stat -c %i $SPEC");
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert_eq!(stderr(&done), "", "the second says nothing");
+    assert_eq!(stage.read("first").lines().count(), 1, "{}", stage.read("first"));
+    assert!(stage.read("first").contains("cdi/nvidia.yaml: written"), "{}", stage.read("first"));
+    let printed = stdout(&done);
+    let inodes: Vec<_> = printed.lines().collect();
+    assert_eq!(inodes[0], inodes[1]);
+}
+
+/// The driver goes in three ways, and comes back.
+#[test]
+fn a_spec_that_promises_what_is_gone_is_removed() {
+    let libraries = r"find /usr/lib -name 'libcuda.so*' -o -name 'libnvidia-ml.so*'";
+    for (what, gone, back) in [
+        (
+            "the module is unloaded",
+            "mkdir /proc/driver/aside; mv /proc/driver/nvidia/gpus /proc/driver/nvidia/version /proc/driver/aside",
+            "mv /proc/driver/aside/* /proc/driver/nvidia",
+        ),
+        (
+            "the libraries are removed",
+            &format!("tar -cPf $D/saved.tar $({libraries}); rm $({libraries}); ldconfig"),
+            "tar -xPf $D/saved.tar; ldconfig",
+        ),
+        (
+            "all GPUs are in MIG mode, without a device",
+            "\"$LAB/lab\" repartition --machine $MACHINES/mig.toml --set gpu.0.mig=[]",
+            "\"$LAB/lab\" repartition --machine $MACHINES/mig.toml",
+        ),
+    ] {
+        let script = format!(
+            "$REFRESH 2>/dev/null; cp $SPEC $D/good; {gone}; $REFRESH 2>$D/removed || exit 7; [ ! -e $SPEC ] || exit 6
+             $REFRESH 2>$D/again || exit 5; {back}; $REFRESH 2>/dev/null; cmp $SPEC $D/good"
+        );
+        let (stage, done) = on("mig", &script);
+        assert_prints(what, &done, "");
+        let said = stage.read("removed");
+        assert!(said.lines().count() == 1 && said.contains("cdi/nvidia.yaml: removed: "), "{what}: {said}");
+        assert_eq!(stage.read("again"), "", "{what}");
+    }
+}
+
+/// The kernel announces a module while it is being loaded. A refresh that is started then sees GPUs that come later.
+#[test]
+fn modules_that_are_being_loaded_are_waited_for() {
+    let script = r#"
+        if [ ! -e /proc/modules ]; then echo "this kernel has no modules"; exit 0; fi
+        sed 's/Live/Loading/' /proc/modules >$D/loading; mount --bind $D/loading /proc/modules
+        mv /proc/driver/nvidia/gpus /proc/driver/aside
+        NVIDIA_CTK_DEBUG=true $REFRESH 2>$D/refresh.log & pid=$!
+        wait_for "grep -q 'nvidia.* is not ready; waiting' $D/refresh.log"
+        mv /proc/driver/aside /proc/driver/nvidia/gpus
+        umount /proc/modules
+        wait $pid && grep -c 'path: /dev/nvidia[0-9]*$' $SPEC
+    "#;
+    let (_, done) = on("small", script);
+    assert!(done.status.success(), "{}", stderr(&done));
+    if stdout(&done).contains("no modules") {
+        eprintln!("not tested here: a kernel without modules; that it waits, a unit test shows");
+    }
+}
+
+#[test]
+fn missing_nodes_and_modules_are_no_obstacle() {
+    let script = r#"
+        $REFRESH 2>/dev/null; grep -A3 nvidia-modeset $SPEC >$D/with
+        grep -v nvidia-uvm /proc/devices >$D/devices && mount --bind $D/devices /proc/devices
+        rm -rf /dev/nvidia*
+        printf '#!/bin/sh\necho "$*" >>%s/called\numount /proc/devices\n' $D >/usr/bin/nvidia-modprobe
+        chmod 755 /usr/bin/nvidia-modprobe
+        $REFRESH 2>$D/log || exit 8
+        for name in nvidia0 nvidiactl nvidia-modeset nvidia-uvm; do grep -c "path: /dev/$name\$" $SPEC; done
+        grep -A2 'path: /dev/nvidia-modeset' $SPEC | grep -c 'type: c'
+    "#;
+    let (stage, done) = on("small", script);
+    assert!(done.status.success(), "{}{}", stderr(&done), stage.read("log"));
+    assert_eq!(stage.read("called"), "-u -c=0\n");
+    assert!(stdout(&done).lines().all(|line| line != "0"), "{}", stdout(&done));
+}
+
+/// Whatever is wrong with NVML may pass; until then the last file stays, and the failure is told.
+#[test]
+fn a_good_file_outlives_a_failure() {
+    let script = r#"
+        $REFRESH 2>/dev/null; cp $SPEC $D/good
+        "$LAB/lab" describe --machine $MACHINES/mig.toml --set nvml.init-error=999 >/proc/driver/corten-lab.json
+        rm -rf /run/corten; $REFRESH; echo $?; cmp $SPEC $D/good
+    "#;
+    let (_, done) = on("mig", script);
+    assert_prints("NVML fails", &done, "1\n");
+    assert!(stderr(&done).lines().count() == 1 && stderr(&done).ends_with("[CORTEN-E045]\"\n"), "{}", stderr(&done));
+}
