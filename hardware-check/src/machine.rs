@@ -5,7 +5,7 @@ use host::{Driver, DriverFile, FileKind, Gpu, Inventory, MigDevice, Node, NvmlFa
 use nvml::{Ask, CachePlace, Expected};
 use oci::HostPath;
 use rustix::io::Errno;
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{fs, path::Path};
 
 /// Driver roots in use, in the order in which they are tried: the usual one; where Google's systems mount the driver
 /// into containers, and have it themselves; the GPU operator's driver container.
@@ -76,21 +76,11 @@ impl Machine {
             library: Some(library),
             fingerprint: (),
             user: None,
-            expected: self.expected(),
+            expected: Expected::on(&self.inventory),
             timeout: stage.limit,
             cache: CachePlace::NONE,
         };
         nvml::facts(&ask).map_err(|error| error.to_string())
-    }
-
-    /// A container that was given some GPUs has just their nodes.
-    fn expected(&self) -> Expected {
-        let Expected(mut gpus) = Expected::on(&self.inventory);
-        let with_node = |bus_id: &str| self.inventory.gpus.iter().any(|gpu| gpu.bus_id == bus_id && gpu.node.exists);
-        gpus.retain(|bus_id, _| with_node(bus_id));
-        // Its MIG devices it sees if it was given them; that is one of the questions.
-        gpus.values_mut().for_each(BTreeSet::clear);
-        Expected(gpus)
     }
 
     /// The driver that was found.

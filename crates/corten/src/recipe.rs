@@ -38,8 +38,13 @@ impl Recipe {
         machine::examine_at(&self.roots, self.wanted())
     }
 
+    /// The same with the GPUs and MIG devices that NVML lists, under its names.
+    pub fn look_as_nvml_does(&self, config: &Config) -> Result<Inventory> {
+        machine::examine_as_nvml_does(&self.roots, self.wanted(), config)
+    }
+
     /// What of the machine the spec depends on.
-    pub fn wanted(&self) -> Wanted {
+    fn wanted(&self) -> Wanted {
         self.options.mode.wanted(self.options.explicit_libraries)
     }
 

@@ -10,19 +10,10 @@ use std::path::{Path, PathBuf};
 /// The word for a machine of which nothing is known but its driver.
 const NONE: &str = "none";
 
-/// Who says which GPUs and MIG devices there are.
-#[derive(Clone, Copy)]
-pub enum Lister {
-    /// The kernel's files.
-    Kernel,
-    /// NVML, as in the original.
-    Nvml,
-}
-
 /// Where the facts come from.
 pub enum Subject {
     /// This machine.
-    Here { roots: Roots, config: Box<Config>, gpus_from: Lister },
+    Here { roots: Roots, config: Box<Config>, as_nvml_does: bool },
     /// A file, and the driver root that was named beside it. This machine is not looked at.
     There { file: PathBuf, root: Option<HostPath> },
 }
@@ -31,7 +22,7 @@ impl Subject {
     /// What the command line says.
     pub fn of(values: &Values) -> Result<Subject> {
         if is_elsewhere(values) {
-            for flag in ["dev-root", "library-search-path", "config-search-path"] {
+            for flag in ["dev-root", "library-search-path", "config-search-path", "gpus-from"] {
                 if values.is_given(flag) {
                     log::warn!("--{flag} is about this machine, so it has no effect beside --machine");
                 }
@@ -40,24 +31,23 @@ impl Subject {
             return Ok(Subject::There { file, root: places::driver_root(values)? });
         }
         let config = places::config(values)?;
-        let gpus_from = match values.text("gpus-from").as_str() {
-            "kernel" => Lister::Kernel,
-            "nvml" => Lister::Nvml,
+        let as_nvml_does = match values.text("gpus-from").as_str() {
+            "kernel" => false,
+            "nvml" => true,
             other => return Err(usage(format!("--gpus-from: {other:?} lists no GPUs"), "Give kernel or nvml")),
         };
-        Ok(Subject::Here { roots: places::roots(values, &config)?, config: Box::new(config), gpus_from })
+        Ok(Subject::Here { roots: places::roots(values, &config)?, config: Box::new(config), as_nvml_does })
     }
 
     /// The machine, as far as the options want it, and the options with the root that was looked into.
     pub fn inventory(&self, options: SpecOptions, auto: bool) -> Result<(Inventory, SpecOptions)> {
         match self {
-            Subject::Here { roots, config, gpus_from } => {
+            Subject::Here { roots, config, as_nvml_does } => {
                 let options = SpecOptions { driver_root: roots.driver.clone(), ..options };
                 let recipe = Recipe { options, roots: roots.clone(), part: None };
-                let mut inventory = match gpus_from {
-                    Lister::Kernel => recipe.look()?,
-                    Lister::Nvml => machine::examine_as_nvml_does(roots, recipe.wanted(), config)
-                        .map_err(|fault| fault.within(FAILED))?,
+                let mut inventory = match as_nvml_does {
+                    true => recipe.look_as_nvml_does(config).map_err(|fault| fault.within(FAILED))?,
+                    false => recipe.look()?,
                 };
                 if auto {
                     check_platform(inventory.platform)?;
@@ -80,11 +70,14 @@ impl Subject {
 }
 
 impl Subject {
-    /// How the specification can be made again. One of another machine is not checked on this one.
+    /// How the specification can be made again. One of another machine is not checked on this one, and one that NVML was
+    /// asked for is there to be compared, not kept.
     pub fn recipe(&self, options: SpecOptions) -> Option<Recipe> {
         match self {
-            Subject::Here { roots, .. } => Some(Recipe { options, roots: roots.clone(), part: None }),
-            Subject::There { .. } => None,
+            Subject::Here { roots, as_nvml_does: false, .. } => {
+                Some(Recipe { options, roots: roots.clone(), part: None })
+            }
+            Subject::Here { .. } | Subject::There { .. } => None,
         }
     }
 }
