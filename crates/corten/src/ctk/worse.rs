@@ -17,10 +17,17 @@ pub fn lost(file: &Path, new: &Spec, recipe: &Recipe, inventory: &Inventory) -> 
     if !comparable || claims::check(&found).is_err() {
         return Vec::new();
     }
-    let kept: BTreeSet<&str> = new.devices.iter().map(|device| device.name.as_str()).collect();
+    // Under whatever name: a MIG device that was made anew has the nodes of the old one, and another UUID.
+    let described: Vec<Unit> = new.devices.iter().map(unit).collect();
+    let named: BTreeSet<&str> = new.devices.iter().map(|device| device.name.as_str()).collect();
+    let is_renamed = |device: &Device| described.contains(&unit(device)) && !named.contains(device.name.as_str());
+    if old.devices.iter().any(is_renamed) {
+        return Vec::new();
+    }
     let units = units(inventory);
-    let missing = old.devices.iter().filter(|device| !kept.contains(device.name.as_str()));
-    missing.filter(|device| units.contains(&unit(device))).map(|device| device.name.clone()).collect()
+    let is_lost = |unit: &Unit| units.contains(unit) && !described.contains(unit);
+    let lost = old.devices.iter().filter(|device| is_lost(&unit(device)));
+    lost.map(|device| device.name.clone()).collect()
 }
 
 /// The nodes that tell a GPU or MIG device from others, by path and numbers.
