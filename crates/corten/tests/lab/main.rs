@@ -4,6 +4,7 @@
 
 mod elsewhere;
 mod failures;
+mod fresh;
 mod generate;
 mod hookless;
 mod hooks;

@@ -18,8 +18,9 @@ mkdir "$D/out"; cd "$D/out"
 write() { $under sh -c "exec $COMMAND" sh "$1"; }
 under=
 "$BIN/nvidia-ctk" --quiet cdi generate --nvidia-cdi-hook-path=/usr/bin/nvidia-cdi-hook --output="$D/in.yaml" || exit 1
-under="strace -qq -o $D/trace"; write new.yaml || exit 1
+write new.yaml || exit 1
 sed 's/^cdiVersion.*/&\n# old/' new.yaml >"$D/old"; mv new.yaml "$D/new"
+cp "$D/old" traced.yaml; under="strace -qq -o $D/trace"; write traced.yaml || exit 1
 points=$(awk -F'(' '/^[a-z]/ { seen[$1]++; if (/\.corten-/) on = 1; if (on) print $1 ":" seen[$1] }' "$D/trace")
 reset() { rm -rf "$D/out"; mkdir "$D/out"; cd "$D/out"; cp "$D/old" spec.yaml; }
 # Says what is there, or that it is nothing that should be.

@@ -191,6 +191,11 @@ pub fn assert_same(what: &str, before: &Tree, after: &Tree) {
     assert!(names.is_empty(), "{what}: these changed: {names:?}");
 }
 
+/// A spec without the comment that says where it comes from.
+pub fn without_origin(spec: &str) -> String {
+    spec.split_inclusive('\n').filter(|line| !line.starts_with("# ")).collect()
+}
+
 /// What a program printed.
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
