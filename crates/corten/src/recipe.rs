@@ -9,6 +9,7 @@ use crate::{
 };
 use cdi::{Origin, Spec};
 use host::{Inventory, Roots, Wanted};
+use nvml::Expected;
 use plan::{
     Config, PlanError,
     spec::{self, SpecError, SpecOptions},
@@ -77,11 +78,13 @@ impl Recipe {
         inventory.digest() + &made
     }
 
-    /// What is to stand in the file of a spec that was made of this machine.
+    /// What is to stand in the file of a spec that was made of this machine. If NVML had other devices than the kernel then, as
+    /// while they are being made, it was made for no machine that anybody will ever see again.
     pub fn origin(&self, spec: &Spec, inventory: &Inventory) -> Origin {
+        let settled = inventory.nvml.as_ref().is_none_or(|facts| Expected::on(inventory).is_just(facts));
         Origin {
             maker: VERSION.to_owned(),
-            machine: self.machine(inventory),
+            machine: if settled { self.machine(inventory) } else { String::new() },
             content: spec.digest(),
             // Plain structures have no way to fail.
             how: serde_json::to_value(self).unwrap_or_default(),

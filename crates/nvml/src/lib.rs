@@ -77,7 +77,7 @@ impl Expected {
 
     /// NVML sees all of it, and nothing else. While devices come and go the two can differ for a moment, and the answer to one
     /// moment must not be believed at the next.
-    fn is_just(&self, facts: &NvmlFacts) -> bool {
+    pub fn is_just(&self, facts: &NvmlFacts) -> bool {
         *self == Expected::seen_in(facts)
     }
 }

@@ -24,6 +24,7 @@ use crate::request::{DeviceId, DeviceName, DeviceRequest};
 use cdi::Spec;
 use hooks::Hooks;
 use host::{Driver, Inventory};
+use std::collections::BTreeSet;
 
 /// Why a machine has no such specification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +94,8 @@ pub fn spec(inventory: &Inventory, options: &SpecOptions) -> Result<Spec, SpecEr
 pub fn draft(inventory: &Inventory, options: &SpecOptions) -> Result<Draft, SpecError> {
     let mut draft = Draft::of(options);
     let known = lost::without(inventory, options, &mut draft.remarks);
-    let maker = Maker { inventory: &known, options, hooks: Hooks { options } };
+    let slots = lost::without_slots(inventory, options, &mut draft.remarks);
+    let maker = Maker { inventory: &known, options, hooks: Hooks { options }, without_slots: slots };
     match options.mode {
         SpecMode::Nvml => {
             let driver = maker.whole_driver()?;
@@ -119,6 +121,8 @@ struct Maker<'a> {
     inventory: &'a Inventory,
     options: &'a SpecOptions,
     hooks: Hooks<'a>,
+    /// Indices of GPUs whose MIG devices have no names by their slots.
+    without_slots: BTreeSet<u32>,
 }
 
 impl Maker<'_> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -22,9 +23,12 @@ pub struct Kernel {
     mig: BTreeMap<(u64, u64, u64), [u64; 2]>,
 }
 
-/// What NVML would say, and whether it says the same as the kernel. Only then does a MIG device's name mean anything.
+/// What NVML would say, if it says the same as the kernel and can open what it speaks of. Only then does `all` mean all.
 pub fn nvml(running: &Running, kernel: &Kernel) -> Option<Machine> {
     let machine: Machine = serde_json::from_str(&running.read(STATE_FILE)).unwrap();
+    if !kernel.mig.values().flatten().all(|cap| opens(running, kernel, *cap)) {
+        return None;
+    }
     let parts = machine.gpus.iter().flat_map(|gpu| {
         gpu.mig.iter().map(|mig| (u64::from(gpu.minor), u64::from(mig.gpu_instance), u64::from(mig.compute_instance)))
     });
@@ -32,6 +36,16 @@ pub fn nvml(running: &Running, kernel: &Kernel) -> Option<Machine> {
     let same = parts.collect::<BTreeSet<_>>() == kernel.mig.keys().copied().collect()
         && gpus.collect::<BTreeMap<_, _>>() == kernel.gpus;
     same.then_some(machine)
+}
+
+/// The node of a capability is there, with its present numbers.
+fn opens(running: &Running, kernel: &Kernel, cap: u64) -> bool {
+    let node = fs::metadata(running.at(&format!("/dev/nvidia-caps/nvidia-cap{cap}")));
+    let numbers = |node: fs::Metadata| {
+        let (major, minor) = (rustix::fs::major(node.rdev()), rustix::fs::minor(node.rdev()));
+        Some(u64::from(major)) == kernel.majors.get("nvidia-caps").copied() && u64::from(minor) == cap
+    };
+    node.is_ok_and(numbers)
 }
 
 impl Kernel {

@@ -14,6 +14,8 @@ use std::{
     collections::{BTreeMap, VecDeque},
     env, fs,
     path::PathBuf,
+    thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -79,6 +81,9 @@ impl World {
     }
 
     fn event(&mut self) {
+        if self.dice.once_in(500) {
+            self.rest();
+        }
         match self.dice.below(10) {
             0..=3 => self.step(),
             4 => self.refresh(),
@@ -86,6 +91,13 @@ impl World {
             6 => self.start("auto", "jit started", "jit refused"),
             _ => self.start("cdi", "cdi started", "cdi refused"),
         }
+    }
+
+    /// Long enough for what is found now to be kept for the next start: younger findings are not (`host::evidence`).
+    fn rest(&mut self) {
+        thread::sleep(Duration::from_millis(2100));
+        self.start("auto", "jit started", "jit refused");
+        self.start("cdi", "cdi started", "cdi refused");
     }
 
     /// The next step of the change that is under way, or the first of a new one.

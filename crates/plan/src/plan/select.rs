@@ -3,6 +3,7 @@
 use super::{PlanError, remarks};
 use crate::request::{DeviceId, DeviceName, DeviceRequest, Request};
 use host::{Gpu, GpuFacts, Inventory, MigDevice};
+use std::collections::BTreeSet;
 
 /// A device that the container gets.
 #[derive(Clone, Debug)]
@@ -93,6 +94,14 @@ pub(crate) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
     facts(gpu, inventory).map(|facts| facts.mig_enabled)
 }
 
+/// NVML and the kernel list the same MIG devices of a GPU. Where they do not, as while devices are being made, NVML's slots may
+/// be counted among those that it sees, and the next moment mean others.
+pub(crate) fn slots_hold(gpu: &Gpu, inventory: &Inventory) -> bool {
+    let listed: BTreeSet<_> = gpu.mig.iter().map(|mig| (mig.gpu_instance, mig.compute_instance)).collect();
+    let known = facts(gpu, inventory).into_iter().flat_map(|facts| &facts.mig);
+    known.map(|mig| (mig.gpu_instance, mig.compute_instance)).collect::<BTreeSet<_>>() == listed
+}
+
 /// What NVML knows about a GPU.
 pub(crate) fn facts<'a>(gpu: &Gpu, inventory: &'a Inventory) -> Option<&'a GpuFacts> {
     inventory.nvml.as_ref()?.gpus.iter().find(|facts| facts.uuid.eq_ignore_ascii_case(&gpu.uuid))
@@ -110,6 +119,14 @@ fn named<'a>(name: &DeviceName, inventory: &'a Inventory) -> Result<Grant<'a>, P
     let asked = format!("{}={}", name.from, name.text);
     if inventory.nvml.is_none() && matches!(name.id, DeviceId::MigIndex(..) | DeviceId::MigUuid(_)) {
         return Err(unknown(format!("MIG device {:?}", name.text), &asked, inventory));
+    }
+    if let DeviceId::MigIndex(index, _) = name.id
+        && let Some(gpu) = inventory.gpus.iter().find(|gpu| gpu.index == index)
+        && !slots_hold(gpu, inventory)
+    {
+        let why =
+            "NVML and the kernel do not list the same MIG devices just now; name it by its UUID, or wait".to_owned();
+        return Err(PlanError::UnknownFact { fact: format!("which MIG device {:?} is", name.text), asked, why });
     }
     if matches!(name.id, DeviceId::Cdi(_)) {
         return Err(PlanError::MixedNames { text: name.text.clone(), from: name.from.clone() });

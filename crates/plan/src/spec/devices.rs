@@ -42,6 +42,10 @@ impl Maker<'_> {
                 Ok(DraftDevice { names, edits: self.gpu(grant), coherent: self.coherent(grant.gpu) })
             }
             Some(mig) => {
+                // Whether NVML knows it does not depend on how it is to be called.
+                self.mig_name(grant.gpu, mig, NameStrategy::Uuid)?;
+                let by_slot = !self.without_slots.contains(&grant.gpu.index);
+                let strategies = strategies.filter(|strategy| by_slot || **strategy == NameStrategy::Uuid);
                 let names = strategies.map(|strategy| self.mig_name(grant.gpu, mig, *strategy));
                 let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
                 // Before version 470 UUIDs of MIG devices are paths, which CDI does not take for names. With another

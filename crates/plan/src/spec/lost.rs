@@ -5,7 +5,7 @@ use super::{SpecMode, SpecOptions};
 use crate::plan::select;
 use crate::request::DeviceRequest;
 use host::{Gpu, GpuFacts, Inventory, MigDevice, MigFacts};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// The machine without what is left out.
 pub(super) fn without<'a>(
@@ -35,6 +35,20 @@ pub(super) fn without<'a>(
         }
     });
     if remarks.is_empty() { Cow::Borrowed(inventory) } else { Cow::Owned(known) }
+}
+
+/// GPUs whose MIG devices are not called by their slots.
+pub(super) fn without_slots(inventory: &Inventory, options: &SpecOptions, remarks: &mut Vec<String>) -> BTreeSet<u32> {
+    if options.mode != SpecMode::Nvml || inventory.nvml.is_none() {
+        return BTreeSet::new();
+    }
+    let unsettled = inventory.gpus.iter().filter(|gpu| !gpu.mig.is_empty() && !select::slots_hold(gpu, inventory));
+    let gpus: BTreeSet<u32> = unsettled.map(|gpu| gpu.index).collect();
+    let say = |gpu: &u32| {
+        format!("MIG devices of GPU {gpu} have no names by index: NVML and the kernel do not list the same ones")
+    };
+    remarks.extend(gpus.iter().map(say));
+    gpus
 }
 
 fn is(mig: &MigDevice, known: &MigFacts) -> bool {
