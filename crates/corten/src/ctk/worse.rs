@@ -17,15 +17,16 @@ pub fn lost(file: &Path, new: &Spec, recipe: &Recipe, inventory: &Inventory) -> 
     if !comparable || claims::check(&found).is_err() {
         return Vec::new();
     }
-    // Under whatever name: a MIG device that was made anew has the nodes of the old one, and another UUID.
-    let described: Vec<Unit> = new.devices.iter().map(unit).collect();
-    let named: BTreeSet<&str> = new.devices.iter().map(|device| device.name.as_str()).collect();
-    let is_renamed = |device: &Device| described.contains(&unit(device)) && !named.contains(device.name.as_str());
-    if old.devices.iter().any(is_renamed) {
+    let described = |spec: &Spec| spec.devices.iter().map(unit).collect::<Vec<Unit>>();
+    let (before, now) = (described(&old), described(new));
+    let named: BTreeSet<&str> = old.devices.iter().map(|device| device.name.as_str()).collect();
+    // A MIG device that was made anew has the nodes of the old one, and another UUID: what the old spec says of it is not true.
+    let is_renamed = |device: &Device| before.contains(&unit(device)) && !named.contains(device.name.as_str());
+    if new.devices.iter().any(is_renamed) {
         return Vec::new();
     }
     let units = units(inventory);
-    let is_lost = |unit: &Unit| units.contains(unit) && !described.contains(unit);
+    let is_lost = |unit: &Unit| units.contains(unit) && !now.contains(unit);
     let lost = old.devices.iter().filter(|device| is_lost(&unit(device)));
     lost.map(|device| device.name.clone()).collect()
 }

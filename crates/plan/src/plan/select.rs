@@ -3,7 +3,6 @@
 use super::{PlanError, remarks};
 use crate::request::{DeviceId, DeviceName, DeviceRequest, Request};
 use host::{Gpu, GpuFacts, Inventory, MigDevice};
-use std::collections::BTreeSet;
 
 /// A device that the container gets.
 #[derive(Clone, Debug)]
@@ -94,12 +93,16 @@ pub(crate) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
     facts(gpu, inventory).map(|facts| facts.mig_enabled)
 }
 
-/// NVML and the kernel list the same MIG devices of a GPU. Where they do not, as while devices are being made, NVML's slots may
-/// be counted among those that it sees, and the next moment mean others.
+/// NVML lists all MIG devices of a GPU that the kernel has. Where it does not, as while devices are being made, its slots may be
+/// counted among those that it sees, and the next moment mean others.
 pub(crate) fn slots_hold(gpu: &Gpu, inventory: &Inventory) -> bool {
-    let listed: BTreeSet<_> = gpu.mig.iter().map(|mig| (mig.gpu_instance, mig.compute_instance)).collect();
-    let known = facts(gpu, inventory).into_iter().flat_map(|facts| &facts.mig);
-    known.map(|mig| (mig.gpu_instance, mig.compute_instance)).collect::<BTreeSet<_>>() == listed
+    let known = facts(gpu, inventory).map_or(&[][..], |facts| &facts.mig);
+    let is_known = |mig: &MigDevice| {
+        known
+            .iter()
+            .any(|known| (known.gpu_instance, known.compute_instance) == (mig.gpu_instance, mig.compute_instance))
+    };
+    gpu.mig.iter().all(is_known)
 }
 
 /// What NVML knows about a GPU.
@@ -124,8 +127,7 @@ fn named<'a>(name: &DeviceName, inventory: &'a Inventory) -> Result<Grant<'a>, P
         && let Some(gpu) = inventory.gpus.iter().find(|gpu| gpu.index == index)
         && !slots_hold(gpu, inventory)
     {
-        let why =
-            "NVML and the kernel do not list the same MIG devices just now; name it by its UUID, or wait".to_owned();
+        let why = "NVML does not list all MIG devices of the GPU just now; name it by its UUID, or wait".to_owned();
         return Err(PlanError::UnknownFact { fact: format!("which MIG device {:?} is", name.text), asked, why });
     }
     if matches!(name.id, DeviceId::Cdi(_)) {

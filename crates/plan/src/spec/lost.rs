@@ -42,11 +42,10 @@ pub(super) fn without_slots(inventory: &Inventory, options: &SpecOptions, remark
     if options.mode != SpecMode::Nvml || inventory.nvml.is_none() {
         return BTreeSet::new();
     }
-    let unsettled = inventory.gpus.iter().filter(|gpu| !gpu.mig.is_empty() && !select::slots_hold(gpu, inventory));
+    let unsettled = inventory.gpus.iter().filter(|gpu| !select::slots_hold(gpu, inventory));
     let gpus: BTreeSet<u32> = unsettled.map(|gpu| gpu.index).collect();
-    let say = |gpu: &u32| {
-        format!("MIG devices of GPU {gpu} have no names by index: NVML and the kernel do not list the same ones")
-    };
+    let say =
+        |gpu: &u32| format!("MIG devices of GPU {gpu} have no names by index: NVML does not list all of them just now");
     remarks.extend(gpus.iter().map(say));
     gpus
 }
