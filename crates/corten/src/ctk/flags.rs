@@ -104,6 +104,14 @@ pub struct Values {
 }
 
 impl Values {
+    /// A command line without an environment, for tests.
+    #[cfg(test)]
+    pub fn of_line(line: &str, flags: &'static [Flag]) -> Values {
+        let mut values = Values::new(line.split_whitespace().map(str::to_owned).collect());
+        values.take(flags, &[], |_| None).expect("the test's flags are right");
+        values
+    }
+
     /// Nothing read yet.
     pub fn new(words: Vec<String>) -> Values {
         Values {

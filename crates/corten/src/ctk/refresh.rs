@@ -211,9 +211,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     fn values(line: &str) -> Values {
-        let mut values = Values::new(line.split_whitespace().map(str::to_owned).collect());
-        values.take(FLAGS, &[], |_| None).unwrap();
-        values
+        Values::of_line(line, FLAGS)
     }
 
     #[test]

@@ -78,9 +78,7 @@ mod tests {
     use super::*;
 
     fn values(line: &str) -> Values {
-        let mut values = Values::new(line.split_whitespace().map(str::to_owned).collect());
-        values.take(FLAGS, &[], |_| None).unwrap();
-        values
+        Values::of_line(line, FLAGS)
     }
 
     #[test]

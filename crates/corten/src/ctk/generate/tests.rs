@@ -9,9 +9,7 @@ use plan::{
 };
 
 fn values(line: &str) -> Values {
-    let mut values = Values::new(line.split_whitespace().map(str::to_owned).collect());
-    values.take(FLAGS, &[], |_| None).unwrap();
-    values
+    Values::of_line(line, FLAGS)
 }
 
 #[test]
