@@ -72,6 +72,10 @@ const MACHINES: &[(&str, &[&str])] = &[
     ("two-gpus", &["driver.layout=lib64", "driver.compat32=true", "majors.uvm=234"]),
 ];
 
+/// What a line comes to there depends on the distribution that the test runs on: the vendor-neutral libraries are its own where the
+/// driver has none.
+const OF_THE_HOST: (&str, &str) = ("small", "--feature-flag=enable-explicit-driver-libraries");
+
 /// Where the original gives up and we need not: how lines begin, what they hold, and the entry of the page.
 const ONLY_OURS: &[(&str, &str, &str)] = &[
     ("broken-nvml", "", "D-80"),
@@ -123,22 +127,27 @@ fn every_machine_mode_and_flag() {
                 }
             }
         }
-        assert_eq!(ours.len(), FLAGS.len());
+        assert_eq!(ours.len(), lines(machine).count());
     }
     if env::var_os("CORTEN_RECORD").is_some() {
         let lines: String = recorded.iter().map(|(line, hash)| format!("{hash}  {line}\n")).collect();
         fs::write(facts(), lines).unwrap();
     }
-    assert_eq!(recorded.len(), MACHINES.len() * FLAGS.len());
+    assert_eq!(recorded.len(), MACHINES.iter().map(|(machine, _)| lines(machine).count()).sum::<usize>());
     assert!(wrong.is_empty(), "{wrong}");
     assert_eq!(used.len(), ONLY_OURS.len() + OTHERWISE.len(), "differences that there are none of any more: {used:?}");
+}
+
+/// The lines of flags for a machine.
+fn lines(machine: &str) -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().copied().filter(move |flags| (machine, *flags) != OF_THE_HOST)
 }
 
 /// Runs every line of flags on one machine.
 fn answers(machine: &str, settings: &[&str], program: &str) -> Answers {
     let work = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let mut script = "umask 022\n".to_owned();
-    for (number, flags) in FLAGS.iter().enumerate() {
+    for (number, flags) in lines(machine).enumerate() {
         let _ = writeln!(
             script,
             "mkdir {number}; cd {number}; echo '=== {number}'; \
@@ -148,12 +157,12 @@ fn answers(machine: &str, settings: &[&str], program: &str) -> Answers {
     }
     let said = outer::script_on(machine, settings, &script, work.path()).unwrap_or_else(|error| panic!("{error}"));
     let mut parts = said.split("=== ").skip(1);
-    let answer = |flags: &&str| {
+    let answer = |flags: &str| {
         let part = parts.next().and_then(|part| part.split_once('\n')).map_or("", |(_, text)| text);
-        let line = [&[machine], settings, &[*flags]].concat().join(" ");
+        let line = [&[machine], settings, &[flags]].concat().join(" ");
         (line.trim_end().to_owned(), without_more_files(&as_in_the_root(&without_origin(part))))
     };
-    FLAGS.iter().map(answer).collect()
+    lines(machine).map(answer).collect()
 }
 
 /// Told apart is what differs by accident, which is all that is wanted here.

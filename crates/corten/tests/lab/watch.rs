@@ -146,14 +146,15 @@ fn it_costs_next_to_nothing() {
     let added = added();
     let script = format!(
         r#"
-        strace -e trace=poll,ppoll -o $D/calls "$CTK" cdi watch --interval 3600 --settle 0.2 --output=$SPEC \
-            --nvidia-cdi-hook-path=/usr/bin/hook 2>$D/watch.log & strace=$!
+        # With -D the process that we start is the one that is watched.
+        strace -D -e trace=poll,ppoll -o $D/calls "$CTK" cdi watch --interval 3600 --settle 0.2 --output=$SPEC \
+            --nvidia-cdi-hook-path=/usr/bin/hook 2>$D/watch.log & pid=$!
         wait_for "[ -s $SPEC ]"
         repartition {added}
         wait_for "grep -q {ADDED} $SPEC"
-        pid=$(pgrep -P $strace)
         grep VmHWM /proc/$pid/status
-        kill -TERM $pid; wait $strace; echo "ended with $?"
+        finish TERM
+        wait_for "grep -q exited $D/calls"
         wc -l <$D/calls
     "#
     );
