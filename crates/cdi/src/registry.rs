@@ -162,13 +162,14 @@ impl Registry {
         self.specs.push(loaded);
     }
 
-    /// Shows `judge` every spec whose origin is known and that nobody has edited since. It says whether the spec holds, is to be
-    /// replaced by another, or not to be used, and why.
-    pub fn review(&mut self, mut judge: impl FnMut(&Path, &Spec, &Origin) -> Review) {
+    /// Shows `judge` every spec of these kinds whose origin is known and that nobody has edited since. It says whether the spec
+    /// holds, is to be replaced by another, or not to be used, and why.
+    pub fn review(&mut self, kinds: &HashSet<&str>, mut judge: impl FnMut(&Path, &Spec, &Origin) -> Review) {
         let specs = std::mem::take(&mut self.specs);
         self.devices.clear();
         for mut loaded in specs {
-            let origin = loaded.origin.as_ref().filter(|origin| origin.is_of(&loaded.spec));
+            let wanted = loaded.origin.as_ref().filter(|_| kinds.contains(loaded.spec.kind.as_str()));
+            let origin = wanted.filter(|origin| origin.is_of(&loaded.spec));
             let review = origin.map_or(Review::Unknown, |origin| judge(&loaded.path, &loaded.spec, origin));
             loaded.reviewed = !matches!(review, Review::Unknown);
             match review {

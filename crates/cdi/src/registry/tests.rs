@@ -170,7 +170,7 @@ fn a_review_keeps_replaces_and_rejects() {
     ]);
     let mut registry = Registry::load(&folders);
     let mut shown = Vec::new();
-    registry.review(|path, _, origin| {
+    registry.review(&HashSet::from(["v/gpu"]), |path, _, origin| {
         shown.push(format!("{} {}", path.file_name().unwrap().display(), origin.machine));
         match origin.machine.as_str() {
             "changes" => Review::Replaced(Box::new(Spec::parse(spec("v/gpu", "new", &["new"]).as_bytes()).unwrap())),
@@ -188,4 +188,21 @@ fn a_review_keeps_replaces_and_rejects() {
     assert!(found.iter().all(|found| found.file.ends_with("d.yaml") && !found.reviewed));
     let found = registry.resolve(&self::names(&["v/gpu=new", "v/gpu=stays"])).unwrap();
     assert!(found.len() == 4 && found.iter().all(|found| found.reviewed));
+}
+
+#[test]
+fn a_review_is_of_the_kinds_that_are_asked_for() {
+    let spec = Spec::parse(spec("v/gpu", "a", &["0"]).as_bytes()).unwrap();
+    let origin =
+        Origin { maker: String::new(), machine: String::new(), content: spec.digest(), how: serde_json::Value::Null };
+    let (_top, folders) = folders(&[(0, "a.yaml", spec.to_text_from(&origin, Format::Yaml))]);
+    for (kind, want) in [("v/gpu", 1), ("v/nic", 0)] {
+        let (mut registry, mut shown) = (Registry::load(&folders), 0);
+        registry.review(&HashSet::from([kind]), |_, _, _| {
+            shown += 1;
+            Review::Holds
+        });
+        assert_eq!(shown, want, "{kind}");
+        assert_eq!(registry.names().count(), 1);
+    }
 }

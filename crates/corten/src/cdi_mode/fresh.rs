@@ -21,18 +21,16 @@ use std::{collections::HashSet, path::Path};
 pub fn review(registry: &mut Registry, names: &[String], config: &Config, start: bool) -> Vec<String> {
     let kinds: HashSet<&str> = names.iter().filter_map(|name| Some(name.split_once('=')?.0)).collect();
     let mut remarks = Vec::new();
-    registry.review(|path, spec, origin| {
+    registry.review(&kinds, |path, spec, origin| {
         // Without a recipe that we can follow it is as a spec of somebody else's.
-        let Some(recipe) = Recipe::of(origin).filter(|_| kinds.contains(spec.kind.as_str())) else {
-            return Review::Unknown;
-        };
+        let Some(recipe) = Recipe::of(origin) else { return Review::Unknown };
         match renewed(spec, origin, &recipe, config, start) {
             Ok(None) => Review::Holds,
             Ok(Some(new)) => {
                 remarks.push(remark(path, spec, &new));
                 Review::Replaced(Box::new(new))
             }
-            Err(fault) => Review::Unusable(fault.to_string()),
+            Err(fault) => Review::Unusable(fault.message().to_owned()),
         }
     });
     remarks

@@ -3,7 +3,7 @@
 //! The original says which names, and leaves the reasons to a log that nobody keeps (Q27).
 
 use crate::{codes::Code, fault::Fault};
-use cdi::Registry;
+use cdi::{Registry, Unused};
 use std::fmt::Write as _;
 
 /// How many files and names are listed before the rest is only counted.
@@ -20,6 +20,8 @@ pub struct Searched {
     pub failed: Vec<String>,
     /// Those of the names that several files of one folder describe: name and files.
     pub conflicts: Vec<String>,
+    /// One of those specs was right once, and something keeps it from being made again.
+    pub out_of_date: bool,
     /// Every name that could have been asked for.
     pub known: Vec<String>,
 }
@@ -32,6 +34,7 @@ impl Searched {
             folders: registry.folders().iter().map(|folder| folder.display().to_string()).collect(),
             failed: registry.failures().iter().map(ToString::to_string).collect(),
             conflicts: conflicts.map(|conflict| conflict.to_string()).collect(),
+            out_of_date: registry.failures().iter().any(|failure| matches!(failure.reason, Unused::OutOfDate(_))),
             known: registry.names().map(ToString::to_string).collect(),
         }
     }
@@ -51,6 +54,9 @@ impl Searched {
             ref near => drop(write!(message, "; nearest: {}", near.join(", "))),
         }
         let fault = Fault::new(Code::CdiUnresolved, message).within(super::STAGE);
+        if self.out_of_date {
+            return fault.next("Mend what keeps the spec from being made again: `nvidia-ctk cdi generate` says what it is, and when it is gone");
+        }
         match (self.conflicts.is_empty(), self.failed.is_empty()) {
             (false, _) => fault.next("Remove all but one of the files that describe the same device"),
             (_, false) => {
@@ -117,6 +123,7 @@ mod tests {
             folders: texts(&["/etc/cdi", "/var/run/cdi"]),
             failed: texts(&["/etc/cdi/x.yaml: line 3: surprise is no field"]),
             conflicts: Vec::new(),
+            out_of_date: false,
             known: texts(&["vendor.com/net=eth0", "nvidia.com/gpu=0", "nvidia.com/gpu=all"]),
         };
         assert_eq!(

@@ -1,10 +1,8 @@
 //! Specifications without hooks (`nvidia-ctk cdi generate --hooks=none`): their edits put into a plain bundle, which a
 //! plain low-level runtime starts. Nothing of ours runs at that start.
 
-use crate::stage::{GPU_0, Stage, assert_prints, stderr};
+use crate::stage::{GPU_0, RUNTIMES, Stage, assert_prints, stderr};
 use serde_json::{Value, json};
-
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 /// What the machine's specification says about its first GPU and about all, with these flags.
 fn edits(stage: &Stage, flags: &str) -> Vec<Value> {

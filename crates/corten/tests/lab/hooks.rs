@@ -1,11 +1,9 @@
 //! A CDI spec of ours, with its hooks done by our `nvidia-cdi-hook`, as engines without our runtime would have them:
 //! the shim in mode cdi only puts the spec's edits into config.json.
 
-use crate::stage::{GPU_0, Stage, Tree, assert_prints, assert_same, stderr, stdout};
+use crate::stage::{GPU_0, RUNTIMES, Stage, Tree, assert_prints, assert_same, stderr, stdout};
 use serde_json::{Value, json};
 use std::{fs, process::Output};
-
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 /// Writes the machine's spec to the folder that `by_spec` names.
 const SPEC: &str = r#"BIN="${SHIM%/*}"; "$BIN/nvidia-ctk" --quiet cdi generate --output="$D/cdi/gpu.yaml" \

@@ -1,13 +1,11 @@
 //! Roots of every kind, with both low-level runtimes.
 
-use crate::stage::{CREATE, GPU_0, RUN, Stage, Tree, assert_prints, assert_same, stderr, stdout, tree};
+use crate::stage::{CREATE, GPU_0, RUN, RUNTIMES, Stage, Tree, assert_prints, assert_same, stderr, stdout, tree};
 use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::fs::{lchown, symlink},
 };
-
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 #[test]
 fn every_distribution_and_every_oddity() {

@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// What `nvidia-smi -L` prints in a container that was granted the first GPU of `small.toml`.
 pub const GPU_0: &str = "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c)\n";
 
+/// The low-level runtimes that containers are started with.
+pub const RUNTIMES: [&str; 2] = ["runc", "crun"];
+
 /// Starts the bundle: `run` makes the container, waits for its process and deletes it.
 pub const RUN: &str = r#""$SHIM" --root "$D/state" --log "$D/log" run --bundle "$B" "$ID""#;
 
