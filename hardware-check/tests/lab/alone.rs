@@ -55,10 +55,10 @@ fn it_runs_where_there_is_nothing_else() {
         mkdir -p $R/proc $R/sys $R/dev $R/usr/local/nvidia $R{lab_folder}
         mount --rbind /proc $R/proc; mount --rbind /sys $R/sys; mount --rbind /dev $R/dev
         cp -a /usr/local/nvidia/. $R/usr/local/nvidia
-        cp -a "$(dirname "$CHECK")" $R/check
+        cp -aT "$(dirname "$CHECK")" $R{lab_folder}/the-folder
         cp {lab} $R{lab}
         ls $R > {scratch}/before
-        chroot $R /check/hardware-check --json
+        chroot $R {lab_folder}/the-folder/hardware-check --json
         ls $R | diff {scratch}/before - >&2"#,
         root = root.display(),
         lab = lab.display(),
