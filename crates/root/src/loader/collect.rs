@@ -5,7 +5,7 @@
 //! Folders that only glibc before 2.37 knew (`tls`, `haswell`, `avx512_1`) are not searched.
 
 use super::{
-    conf,
+    DropIn, conf,
     library::{Folder, MAX_LIBRARIES, Reader, existing},
 };
 use crate::{ContainerRoot, resolve::Last};
@@ -15,9 +15,9 @@ use plan::Layout;
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
 
-/// The cache of this tree.
-pub(super) fn collect(root: &ContainerRoot, layout: &Layout, remarks: &mut Vec<String>) -> Cache {
-    let folders = existing(root, conf::folders(root, None, remarks).into_iter().chain(built_in(layout)));
+/// The cache of this tree, without what that file of ours says.
+pub(super) fn collect(root: &ContainerRoot, layout: &Layout, but: Option<DropIn>, remarks: &mut Vec<String>) -> Cache {
+    let folders = existing(root, conf::folders(root, but, remarks).into_iter().chain(built_in(layout)));
     let hwcaps = hwcaps_folders(root, &folders);
     let names: BTreeSet<String> = hwcaps.iter().map(|(name, _)| name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();
