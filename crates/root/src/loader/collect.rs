@@ -42,15 +42,13 @@ pub(super) fn collect(root: &ContainerRoot, layout: &Layout, but: Option<DropIn>
     cache
 }
 
-/// Folders that every ldconfig searches after those of ld.so.conf.
+/// Folders that every ldconfig searches after those of ld.so.conf, in its order.
 pub(super) fn built_in(layout: &Layout) -> Vec<ContainerPath> {
     let triplet = Machine::HOST.triplet();
-    let multiarch = layout.native.as_str().ends_with(triplet);
-    let first = if multiarch { triplet } else { "" };
-    let names = if multiarch {
-        [format!("lib/{first}"), format!("usr/lib/{first}"), "lib".into(), "usr/lib".into()]
+    let names = if layout.native.as_str().ends_with(triplet) {
+        [format!("lib/{triplet}"), format!("usr/lib/{triplet}"), "lib".into(), "usr/lib".into()]
     } else {
-        ["lib64".into(), "usr/lib64".into(), "lib".into(), "usr/lib".into()]
+        ["lib".into(), "lib64".into(), "usr/lib".into(), "usr/lib64".into()]
     };
     names.iter().map(|name| ContainerPath::root().join(name)).collect()
 }

@@ -11,4 +11,5 @@ mod mounts;
 mod prepare;
 mod refresh;
 mod tree;
+mod trees;
 mod writable;
