@@ -147,6 +147,7 @@ fn the_profile_names_the_gpus_of_dev() {
         node(name, minor);
     }
     fs::write(dev.join("nvidia1"), "").unwrap();
+    mknodat(CWD, dev.join("nvidia9"), FileType::CharacterDevice, 0o666.into(), makedev(1, 3)).unwrap();
     symlink("nvidia5", dev.join("nvidia2")).unwrap();
     let said = succeeds(&stage, &["update-application-profile"]);
     assert!(said.contains("dropping invalid minor number 70: must be in range [0, 63]"), "{said}");
