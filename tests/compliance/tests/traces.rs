@@ -102,7 +102,7 @@ cp $(command -v ldconfig) image/sbin/ldconfig.real 2>/dev/null || true
 mkdir image/evil
 printf '#include <fcntl.h>\n__attribute__((constructor)) void ran(void) { open("%s/ran", O_CREAT, 0600); }\n' $PWD > evil.c
 cc -shared -o image/evil/evil.so evil.c
-LD_PRELOAD=$PWD/image/evil/evil.so true; mv ran preloading-works
+LD_PRELOAD=$PWD/image/evil/evil.so cat /dev/null; mv ran preloading-works
 echo '{"ociVersion": "1.0.2", "id": "x", "bundle": "'$PWD'"}' > state
 evil=$PWD/rootfs/evil
 hostile="-E LD_PRELOAD=$evil/evil.so -E LD_LIBRARY_PATH=$evil -E LD_AUDIT=$evil/evil.so -E GCONV_PATH=$evil -E LC_ALL=xx_XX.UTF-16 \
@@ -166,7 +166,7 @@ fn hooks_start_nothing_and_open_nothing_outside_the_root() {
         assert_eq!(files(&clean), files(&hostile), "{hook}: its environment counts");
         assert_harmless(hook, &clean, 1);
     }
-    // Each job opens the root anew, all but the one that needs no more than the host's params by then.
+    // Each job opens the root anew.
     assert_harmless("jobs", &trace("jobs", "hostile"), 5);
 }
 
@@ -212,15 +212,17 @@ fn assert_first_acts(hook: &str, trace: &[String]) {
     // Those that find nothing to do read no state.
     let read = at(" read(0,").unwrap_or(trace.len());
     for act in [
-        " close_range(3, 4294967295, 0) = 0",
-        "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0",
+        " close_range(3, 4294967295, 0)",
+        "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE)",
         "prctl(PR_SET_NO_NEW_PRIVS, 1",
         " chdir(\"/\")",
         " capset(",
     ] {
         assert!(at(act).is_some_and(|when| when < read), "{hook}: {act} does not come before reading: {trace:#?}");
     }
-    let opened = trace.iter().position(|line| OPENS.iter().any(|open| line.contains(&format!(" {open}("))));
+    // The standard library looks at its own stack before a program's first line.
+    let opens = |line: &&String| OPENS.iter().any(|open| line.contains(&format!(" {open}(")));
+    let opened = trace.iter().position(|line| opens(&line) && !line.contains("\"/proc/self/maps\""));
     assert!(
         at("PR_SET_NO_NEW_PRIVS") < opened,
         "{hook} opens something before it has forgotten its caller: {trace:#?}"
