@@ -13,7 +13,7 @@ mod machine;
 mod notes;
 
 pub use machine::Machine;
-pub use notes::{Note, note};
+pub use notes::{Note, note, note_in};
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
@@ -27,8 +27,10 @@ const HEAD: usize = 4096;
 const MAX_DYNAMIC: u64 = 64 * 1024;
 /// Largest distance between the names of one file that is still fetched by one read.
 const MAX_NAMES: u64 = 256 * 1024;
-/// Longest name; longer ones are cut off there.
+/// Longest name, with the zero that ends it; file systems allow 255 bytes.
 const MAX_NAME: u64 = 1024;
+/// Most libraries that one needs; real ones need some fifty.
+const MAX_NEEDED: usize = 1024;
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
@@ -44,7 +46,7 @@ pub struct Elf {
     pub machine: Machine,
     /// `DT_SONAME`.
     pub soname: Option<String>,
-    /// `DT_NEEDED`, in the file's order.
+    /// `DT_NEEDED`, in the file's order: the first 1024.
     pub needed: Vec<String>,
     /// GNU ABI note: operating system (0 is Linux) and the lowest kernel version.
     pub abi: Option<[u32; 4]>,
@@ -271,7 +273,7 @@ impl Dynamic {
                 0 => break,
                 DT_STRTAB => dynamic.strings = Some(value),
                 DT_SONAME => dynamic.soname = dynamic.soname.or(Some(value)),
-                DT_NEEDED => dynamic.needed.push(value),
+                DT_NEEDED if dynamic.needed.len() < MAX_NEEDED => dynamic.needed.push(value),
                 _ => {}
             }
         }
@@ -309,9 +311,11 @@ fn file_offset(segments: &[Segment], address: u64) -> Option<u64> {
         .find_map(|(segment, within)| (within < segment.size).then(|| segment.offset.checked_add(within)).flatten())
 }
 
-/// The name that begins at `at` and ends at a zero byte; `None` outside `strings` or for text that is not UTF-8.
+/// The name that begins at `at` and ends at a zero byte; `None` outside `strings`, for text that is not UTF-8 and for what is
+/// too long to be a name: many names may overlap in the file, and each is copied.
 fn text_at(strings: &[u8], at: usize) -> Option<String> {
     let bytes = strings.get(at..)?;
+    let bytes = &bytes[..bytes.len().min(MAX_NAME as usize)];
     let end = bytes.iter().position(|&byte| byte == 0)?;
     std::str::from_utf8(&bytes[..end]).ok().filter(|text| !text.is_empty()).map(str::to_owned)
 }

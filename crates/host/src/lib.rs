@@ -18,9 +18,10 @@ mod inventory;
 mod kernel;
 mod known;
 pub mod ldcache;
+pub mod ldconf;
 mod nodes;
 mod platform;
-mod procfs;
+pub mod procfs;
 mod roots;
 #[cfg(test)]
 mod sample;

@@ -1,7 +1,7 @@
 //! `/etc/ld.so.conf` and what it includes: which folders a container's own ldconfig would search (`ldconfig(8)`).
 
-use super::glob;
 use crate::{ContainerRoot, RootError, resolve::Last};
+use host::ldconf::{Line, glob, lines};
 use oci::ContainerPath;
 use rustix::fd::AsFd;
 
@@ -14,6 +14,9 @@ const MAX_DEPTH: usize = 10;
 const MAX_FOLDERS: usize = 1024;
 /// Names looked at in one folder for an `include` with wildcards.
 const MAX_NAMES: usize = 4096;
+/// Components of includes that are looked up, and names that are compared with their wildcards (a long pattern counts
+/// several times), in all. Without it a file of 64 KiB could have a full folder listed ten thousand times.
+const MAX_STEPS: usize = 64 << 10;
 
 /// The folders that ld.so.conf names, in order; they need not exist. What the file `but` says does not count.
 pub(super) fn folders(
@@ -21,7 +24,7 @@ pub(super) fn folders(
     but: Option<&ContainerPath>,
     remarks: &mut Vec<String>,
 ) -> Vec<ContainerPath> {
-    let mut search = Search { root, but, remarks, files: 0, folders: Vec::new() };
+    let mut search = Search { root, but, remarks, files: 0, steps: MAX_STEPS, folders: Vec::new(), gave_up: false };
     search.file(&file(), 0);
     search.folders
 }
@@ -33,7 +36,8 @@ pub(super) fn file() -> ContainerPath {
 
 /// The folders that one file names by itself.
 pub(super) fn named_in(text: &[u8]) -> Vec<ContainerPath> {
-    let named = lines(&String::from_utf8_lossy(text)).into_iter().filter_map(|line| match line {
+    let text = String::from_utf8_lossy(text);
+    let named = lines(&text).filter_map(|line| match line {
         Line::Folder(folder) => Some(folder),
         Line::Include(_) => None,
     });
@@ -45,7 +49,10 @@ struct Search<'a> {
     but: Option<&'a ContainerPath>,
     remarks: &'a mut Vec<String>,
     files: usize,
+    /// How many more steps of includes are taken.
+    steps: usize,
     folders: Vec<ContainerPath>,
+    gave_up: bool,
 }
 
 impl Search<'_> {
@@ -54,14 +61,14 @@ impl Search<'_> {
             return;
         }
         if depth > MAX_DEPTH || self.files >= MAX_FILES {
-            return self.remark(format!("{path} in the container is included too deeply or too often"));
+            return self.give_up(path);
         }
         self.files += 1;
         let text = match self.root.read(path, MAX_FILE) {
             Ok(text) => text,
             Err(error) if error.is_absent() => return,
-            Err(error @ RootError::Failed { .. }) => return self.remark(error.to_string()),
-            Err(error) => return self.remark(format!("{error}; it is passed over")),
+            Err(error @ RootError::Failed { .. }) => return self.remarks.push(error.to_string()),
+            Err(error) => return self.remarks.push(format!("{error}; it is passed over")),
         };
         for line in lines(&String::from_utf8_lossy(&text)) {
             match line {
@@ -75,77 +82,52 @@ impl Search<'_> {
     /// A relative pattern counts from the folder of the file that holds it.
     fn include(&mut self, from: &ContainerPath, pattern: &str, depth: usize) {
         let base = if pattern.starts_with('/') { ContainerPath::root() } else { from.parent() };
-        let components: Vec<&str> = pattern.split('/').filter(|component| !component.is_empty()).collect();
         let mut found = vec![base];
-        for component in components {
-            found = found.iter().flat_map(|folder| self.expand(folder, component)).take(MAX_FILES).collect();
+        for component in pattern.split('/').filter(|component| !component.is_empty()) {
+            let mut next = Vec::new();
+            for folder in &found {
+                next.extend(self.expand(folder, component));
+                next.truncate(MAX_FILES);
+                if !self.step(1) {
+                    return self.give_up(from);
+                }
+            }
+            found = next;
         }
         for path in found {
             self.file(&path, depth);
-            if self.files >= MAX_FILES {
-                return;
-            }
         }
     }
 
     /// What `component` stands for in `folder`, sorted.
-    fn expand(&self, folder: &ContainerPath, component: &str) -> Vec<ContainerPath> {
+    fn expand(&mut self, folder: &ContainerPath, component: &str) -> Vec<ContainerPath> {
         match component {
             "." => return vec![folder.clone()],
             ".." => return vec![folder.parent()],
             name if !glob::is_pattern(name) => return vec![folder.join(name)],
             _ => {}
         }
+        if self.steps == 0 || component.len() > glob::LONGEST {
+            return Vec::new();
+        }
         let listing = self.root.find(folder, Last::Follow).and_then(|found| self.root.list(found.as_fd(), MAX_NAMES));
         let names = listing.unwrap_or_default();
+        self.step(names.len() * (1 + component.len() / 8));
         names.iter().filter(|(name, _)| glob::matches(component, name)).map(|(name, _)| folder.join(name)).collect()
     }
 
-    fn remark(&mut self, remark: String) {
-        if !self.remarks.contains(&remark) {
+    /// Takes that many steps; says whether there are more.
+    fn step(&mut self, count: usize) -> bool {
+        self.steps = self.steps.saturating_sub(count);
+        self.steps > 0
+    }
+
+    /// Said once, however often it happens.
+    fn give_up(&mut self, path: &ContainerPath) {
+        let remark =
+            format!("{path} in the container includes too much, too deeply or too often; the rest is passed over");
+        if !std::mem::replace(&mut self.gave_up, true) {
             self.remarks.push(remark);
-        }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Line {
-    Folder(ContainerPath),
-    Include(String),
-}
-
-fn lines(text: &str) -> Vec<Line> {
-    text.lines().flat_map(line).collect()
-}
-
-fn line(line: &str) -> Vec<Line> {
-    let line = line.split('#').next().unwrap_or_default().trim();
-    if let Some(patterns) = line.strip_prefix("include").filter(|rest| rest.starts_with(char::is_whitespace)) {
-        return patterns.split_whitespace().map(|pattern| Line::Include(pattern.to_owned())).collect();
-    }
-    // `hwcap …` means nothing any more, and `folder=libc6` said once which C library a folder was for.
-    let folder = line.split('=').next().unwrap_or_default().trim_end();
-    ContainerPath::new(folder).map(Line::Folder).into_iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_lines_as_ldconfig_does() {
-        let folder = |path| Line::Folder(ContainerPath::new(path).unwrap());
-        let include = |pattern: &str| Line::Include(pattern.to_owned());
-        for (text, want) in [
-            ("include /etc/ld.so.conf.d/*.conf\n", vec![include("/etc/ld.so.conf.d/*.conf")]),
-            ("include\ta  b", vec![include("a"), include("b")]),
-            ("include", vec![]),
-            ("includes/x", vec![]),
-            ("  /usr/local/lib/  # ours\r\n#/x\n", vec![folder("/usr/local/lib")]),
-            ("/usr/lib=libc6", vec![folder("/usr/lib")]),
-            ("hwcap 0 nosegneg\nrelative/path\n", vec![]),
-        ] {
-            assert_eq!(lines(text), want, "{text:?}");
         }
     }
 }
