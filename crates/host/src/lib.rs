@@ -25,6 +25,7 @@ pub mod procfs;
 mod roots;
 #[cfg(test)]
 mod sample;
+pub mod tegra;
 mod version;
 
 pub use capability::{Capabilities, Capability};
