@@ -8,9 +8,10 @@ use std::{fs, path::Path};
 const MUTATIONS: usize = 150;
 
 /// What mutations put in: what means something to one of the readers.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 40] = [
     "\"", "{", "}", "[", "]", ":", ",", "- ", "\n", "\n  ", "&a ", "*a", "<<: ", "!!int ", "|\n", "'", "#", "0x1f",
-    "null", "\n====\n", "::", "/..", "\0", "\u{2028}",
+    "null", "\n====\n", "::", "/..", "\0", "\u{2028}", "all", "none", "void", "0:1", "GPU-4cf8db2d", "nvidia.com/gpu=",
+    "=", ">=", " ", "include ", "*", "[!a-", "/", "dev, ", "-1", "18446744073709551616",
 ];
 
 #[test]
