@@ -369,6 +369,18 @@ mod tests {
     }
 
     #[test]
+    fn overlapping_names_cannot_fill_memory() {
+        // 4000 names that begin one byte apart in 256 KiB of text would be a gigabyte.
+        let format = Format { wide: true, little: true };
+        let word = |value: u64| value.to_le_bytes();
+        let entries: Vec<u8> = (0..4000).flat_map(|at| [word(DT_NEEDED), word(at)].concat()).collect();
+        assert_eq!(Dynamic::parse(&entries, format).needed.len(), MAX_NEEDED);
+        let text = [&[b'x'; 4000][..], b"\0"].concat();
+        assert_eq!(text_at(&text, 0), None, "longer than a name");
+        assert_eq!(text_at(&text, 2977).map(|name| name.len()), Some(1023));
+    }
+
+    #[test]
     fn agrees_with_the_elf_crate() {
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let theirs = elf::ElfBytes::<elf::endian::AnyEndian>::minimal_parse(&bytes).unwrap();

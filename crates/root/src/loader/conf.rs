@@ -131,3 +131,56 @@ impl Search<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Owner;
+    use oci::HostPath;
+    use std::fs;
+
+    fn search(files: &[(&str, String)], names: usize) -> (Vec<ContainerPath>, Vec<String>) {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir_all(tree.path().join("etc/d")).unwrap();
+        for name in 0..names {
+            fs::write(tree.path().join(format!("etc/d/{name}")), "").unwrap();
+        }
+        for (name, text) in files {
+            fs::write(tree.path().join("etc").join(name), text).unwrap();
+        }
+        let path = HostPath::new(tree.path().to_str().unwrap()).unwrap();
+        let root = ContainerRoot::open(&path, Owner { uid: 0, gid: 0 }).unwrap();
+        let mut remarks = Vec::new();
+        let found = folders(&root, None, &mut remarks);
+        (found, remarks)
+    }
+
+    #[test]
+    fn a_small_file_cannot_ask_for_much() {
+        let many = |line: &str| format!("/first\n{}", line.repeat((MAX_FILE - 10) / line.len()));
+        for (text, names) in [
+            // Each would list a folder, or compare its names with a long pattern; the files that match are read.
+            (many("include d/x*\n"), 100),
+            (format!("include {}*\n/first\n", "d/../*/../".repeat(4000)), 100),
+            (many(&format!("include d/*{}\n", "[a-z]".repeat(50))), 100),
+            (many("include ld.so.conf\n"), 0),
+            (many("include a/b/c/d\n"), 0),
+        ] {
+            let (found, remarks) = search(&[("ld.so.conf", text.clone())], names);
+            assert!(!found.is_empty(), "{}", &text[..40]);
+            assert_eq!(remarks.len(), 1, "{} {remarks:?}", &text[..40]);
+            assert!(remarks[0].contains("includes too much"), "{remarks:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_usual_is_far_from_the_bounds() {
+        let files: Vec<_> =
+            (0..200).map(|number| (format!("d/{number:03}.conf"), format!("/opt/{number:03}\n"))).collect();
+        let mut files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+        files.push(("ld.so.conf", "include /etc/d/*.conf\n/last".to_owned()));
+        let (found, remarks) = search(&files, 100);
+        assert_eq!((found.len(), remarks.len()), (201, 0), "{remarks:?}");
+        assert_eq!((found[0].as_str(), found[200].as_str()), ("/opt/000", "/last"));
+    }
+}
