@@ -25,7 +25,7 @@ use std::{fs::File, path::Path};
 const HEAD: usize = 4096;
 /// Largest dynamic section that is read; real ones are below 1 KiB.
 const MAX_DYNAMIC: u64 = 64 * 1024;
-/// Largest distance between the names of one file that is still fetched by one read.
+/// Largest distance between names that are fetched by one read; those further on have one each.
 const MAX_NAMES: u64 = 256 * 1024;
 /// Longest name, with the zero that ends it; file systems allow 255 bytes.
 const MAX_NAME: u64 = 1024;
@@ -280,7 +280,7 @@ impl Dynamic {
         dynamic
     }
 
-    /// Fetches the names, with one read where they lie near each other, as linkers place them.
+    /// Fetches the names, with one read where they lie near each other, as linkers mostly place them.
     fn names(
         &self,
         file: &(impl ReadAt + ?Sized),
@@ -295,8 +295,15 @@ impl Dynamic {
         let span = (last - first).min(MAX_NAMES).saturating_add(MAX_NAME);
         let strings = read_up_to(file, start, usize::try_from(span).unwrap_or(0))?;
         let name = |offset: u64| {
-            text_at(&strings, usize::try_from(offset - first).unwrap_or(usize::MAX))
-                .ok_or(ElfError::Malformed("string table"))
+            let found = match offset - first {
+                near @ ..=MAX_NAMES => text_at(&strings, usize::try_from(near).unwrap_or(usize::MAX)),
+                // Linkers place them among the names of symbols, of which LLVM has megabytes.
+                _ => {
+                    let start = table.checked_add(offset).ok_or(ElfError::Malformed("string table"))?;
+                    text_at(&read_up_to(file, start, MAX_NAME as usize)?, 0)
+                }
+            };
+            found.ok_or(ElfError::Malformed("string table"))
         };
         let needed = self.needed.iter().map(|&offset| name(offset)).collect::<Result<_, _>>()?;
         Ok((self.soname.map(name).transpose()?, needed))
@@ -365,6 +372,16 @@ mod tests {
         let whole = Library::named("libcuda.so.1").bytes();
         for length in 6..whole.len() - 16 {
             assert!(parse(&whole[..length]).is_err(), "{length} of {} bytes were enough", whole.len());
+        }
+    }
+
+    #[test]
+    fn names_may_lie_far_apart() {
+        for gap in [MAX_NAMES as usize - 20, MAX_NAMES as usize, 5_000_000] {
+            let library = Library::named("libLLVM-14.so.1").needing("libffi.so.8").needing("libc.so.6").apart(gap);
+            let elf = parse(&library.bytes()).unwrap();
+            assert_eq!((elf.soname.as_deref(), elf.needed.len()), (Some("libLLVM-14.so.1"), 2), "{gap}");
+            assert_eq!(elf.needed, ["libffi.so.8", "libc.so.6"]);
         }
     }
 

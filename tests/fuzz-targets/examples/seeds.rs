@@ -132,7 +132,9 @@ fn caches() -> Vec<(&'static str, Vec<u8>)> {
         entries: vec![Entry { flags: ELF_LIBC6 | AARCH64, ..entry("a", "relative") }, Entry::new(7, "", "")],
         ..Cache::default()
     };
-    let old = [&b"ld.so-1.7.0\0\0\0\0\0"[..], &write(&usual)].concat();
+    // Behind the old block, and without extensions, whose offsets count from the block.
+    let mut old = [&b"ld.so-1.7.0\0\0\0\0\0"[..], &write(&usual)].concat();
+    old[16 + 32..16 + 36].fill(0);
     vec![
         ("ldcache/usual", write(&usual)),
         ("ldcache/hwcaps", write(&hwcaps)),
