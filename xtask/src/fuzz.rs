@@ -36,7 +36,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 /// Bounds for one input: bytes, seconds, megabytes. One that takes longer or more is a finding.
-const BOUNDS: [&str; 3] = ["-max_len=16384", "-timeout=10", "-rss_limit_mb=1024"];
+const BOUNDS: [&str; 3] = ["-max_len=16384", "-timeout=25", "-rss_limit_mb=1024"];
 
 /// `cargo xtask fuzz`.
 pub fn run(arguments: &[String]) -> Outcome {

@@ -8,10 +8,10 @@ use plan::{
 /// The text of a `config.toml`.
 pub fn config(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let lines = text.matches('\n').count() + 1;
+    let lengths: Vec<_> = text.split('\n').map(|line| line.chars().count()).collect();
     let inside = |line: usize, column: usize| {
-        let length = text.split('\n').nth(line - 1).map_or(0, |line| line.chars().count());
-        assert!((1..=lines).contains(&line) && (1..=length + 1).contains(&column), "{line}, {column} is nowhere");
+        let there = lengths.get(line - 1).is_some_and(|length| (1..=length + 1).contains(&column));
+        assert!(there, "{line}, {column} is nowhere");
     };
     match Config::parse(text) {
         Ok((config, warnings)) => {
