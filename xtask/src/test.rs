@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything we promise, tested. What CI runs.
 
 use crate::{
-    dist, hardware_check,
+    dist, hardware_check, hostile,
     shell::{Outcome, cargo, run as run_command, say, workspace},
     system,
     trixie::{self, Trixie},
@@ -39,7 +39,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     dist::run_all()?;
     hardware_check::build()?;
-    let mut tests = tests();
+    hostile::build()?;
+    let mut tests = command();
+    tests.args(["--workspace", "--no-fail-fast"]);
     match trixie::folder()? {
         Trixie::Made(folder) => tests.env("CORTEN_TRIXIE", folder),
         Trixie::Absent(why) => {
@@ -76,9 +78,10 @@ fn style() -> Outcome {
 }
 
 /// `cargo test`, as root (namespaces, device nodes), told where the built programs are.
-fn tests() -> Command {
+pub fn command() -> Command {
     let mut command = cargo();
-    command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    command.args(["test", "--locked"]);
+    command.env("CORTEN_UNDEFENDED_BIN", hostile::folder());
     command.env("CORTEN_BIN", dist::folder().join("bin")).env("CORTEN_LAB", dist::lab_folder());
     command.env("CORTEN_HARDWARE_CHECK", hardware_check::folder());
     command.env("CORTEN_LAB_DIR", dist::lab_folder()).env("CORTEN_MACHINES", workspace().join("lab/machines"));

@@ -1,7 +1,7 @@
 //! A container's root directory, and reading in it.
 
 use crate::{
-    Resolver, RootError,
+    Defence, Resolver, RootError,
     resolve::{self, Last},
 };
 use oci::{ContainerPath, HostPath};
@@ -38,7 +38,10 @@ impl ContainerRoot {
     /// whatever name.
     pub fn open(path: &HostPath, owner: Owner) -> Result<ContainerRoot, RootError> {
         let failed = |source| RootError::Open { path: path.clone(), source };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if !Defence::CloseOnExec.stands() {
+            flags.remove(OFlags::CLOEXEC);
+        }
         let fd = open(path.as_path(), flags, Mode::empty()).map_err(failed)?;
         if same_file(&fstat(&fd).map_err(failed)?, &stat("/").map_err(failed)?) {
             return Err(RootError::HostRoot(path.clone()));
@@ -73,6 +76,7 @@ impl ContainerRoot {
     pub fn read(&self, path: &ContainerPath, limit: usize) -> Result<Vec<u8>, RootError> {
         let found = self.find(path, Last::Follow).map_err(RootError::failed("open", path))?;
         let file = open_regular(found, path)?;
+        let limit = if Defence::BoundedReads.stands() { limit } else { i64::MAX as usize };
         // What is read is bounded too: a size is only what the file claims at this moment.
         let size = fstat(&file).map_err(RootError::failed("look at", path))?.st_size;
         if size > limit as i64 {
@@ -162,12 +166,15 @@ impl ContainerRoot {
 pub(crate) fn open_regular(found: OwnedFd, path: &ContainerPath) -> Result<File, RootError> {
     let failed = || RootError::failed("open", path);
     let status = fstat(&found).map_err(failed())?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+    if Defence::RegularOnly.stands() && FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return Err(RootError::NotRegular(path.clone()));
     }
     // The one way to turn such a descriptor into a readable one without looking the name up again.
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if !Defence::RegularOnly.stands() {
+        flags.remove(OFlags::NONBLOCK);
+    }
     Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(failed())?))
 }
 

@@ -12,6 +12,7 @@
 //!   [`ContainerRoot::refresh_loader`], [`ContainerRoot::prefer_compat`], [`ContainerRoot::write_profile`] and
 //!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
 //!   read-only.
+//! - [`Defence`] names what protects the host meanwhile, for whoever wants to see that it does.
 //! - [`child`] and [`signals`] are what running programs and services need of the system that takes `unsafe`.
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -20,6 +21,7 @@ pub mod child;
 mod compat;
 mod container;
 mod cover;
+mod defence;
 mod error;
 pub mod exec;
 mod folders;
@@ -34,11 +36,14 @@ mod profile;
 mod resolve;
 pub mod signals;
 mod survey;
+#[cfg(feature = "undefended")]
+mod undefended;
 mod writable;
 
 pub use apply::{Done, Step};
 pub use compat::CompatFound;
 pub use container::{ContainerRoot, Owner};
+pub use defence::Defence;
 pub use error::RootError;
 pub use permissions::Permissions;
 pub use resolve::Resolver;

@@ -7,7 +7,7 @@
 //! before its root is entered.
 
 use crate::{
-    ContainerRoot, RootError,
+    ContainerRoot, Defence, RootError,
     container::same_file,
     mount::{Place, cover},
     resolve::Last,
@@ -130,6 +130,7 @@ fn switched_off(params: &str) -> Option<String> {
 /// Told by identity, as a name says nothing: on procfs, or the host's own file (a simulated machine binds one).
 fn is_drivers(target: &OwnedFd, status: &Stat, host: &HostPath) -> bool {
     fstatfs(target).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+        || !Defence::DriversParams.stands()
         || stat(host.as_path()).is_ok_and(|hosts| same_file(status, &hosts))
 }
 

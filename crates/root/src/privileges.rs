@@ -3,6 +3,7 @@
 //! A hook runs as root beside a container that may be hostile. It needs one or two capabilities for a millisecond; with
 //! the others gone, a fault in the rest of it is worth little to an attacker.
 
+use crate::Defence;
 use rustix::{
     io::Errno,
     process::{DumpableBehavior, chdir, set_dumpable_behavior},
@@ -56,12 +57,16 @@ pub struct Refused {
 /// # Errors
 /// [`Refused`] names the step that failed.
 pub fn enter_hook(keep: &[Capability]) -> Result<(), Refused> {
-    let step = |action, result: Result<(), Errno>| result.map_err(|source| Refused { action, source });
-    step("close inherited files", close_from(3))?;
-    step("leave the working directory", chdir("/"))?;
-    step("forbid tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
-    step("forbid new privileges", set_no_new_privs(true))?;
-    step("drop capabilities", keep_only(keep.iter().map(|capability| capability.bit()).collect()))
+    let step = |defence: Defence, action, act: &dyn Fn() -> Result<(), Errno>| match defence.stands() {
+        true => act().map_err(|source| Refused { action, source }),
+        false => Ok(()),
+    };
+    let wanted: CapabilitySet = keep.iter().map(|capability| capability.bit()).collect();
+    step(Defence::ClosedFiles, "close inherited files", &|| close_from(3))?;
+    step(Defence::LeftFolder, "leave the working directory", &|| chdir("/"))?;
+    step(Defence::NotDumpable, "forbid tracing", &|| set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    step(Defence::NoNewPrivileges, "forbid new privileges", &|| set_no_new_privs(true))?;
+    step(Defence::FewCapabilities, "drop capabilities", &|| keep_only(wanted))
 }
 
 fn keep_only(keep: CapabilitySet) -> Result<(), Errno> {

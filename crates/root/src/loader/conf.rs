@@ -1,7 +1,7 @@
 //! `/etc/ld.so.conf` and what it includes: which folders a container's own ldconfig would search (`ldconfig(8)`).
 
 use super::glob;
-use crate::{ContainerRoot, RootError, resolve::Last};
+use crate::{ContainerRoot, Defence, RootError, resolve::Last};
 use oci::ContainerPath;
 use rustix::fd::AsFd;
 
@@ -53,7 +53,7 @@ impl Search<'_> {
         if self.but == Some(path) {
             return;
         }
-        if depth > MAX_DEPTH || self.files >= MAX_FILES {
+        if (depth > MAX_DEPTH || self.files >= MAX_FILES) && Defence::BoundedIncludes.stands() {
             return self.remark(format!("{path} in the container is included too deeply or too often"));
         }
         self.files += 1;
