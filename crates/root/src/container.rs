@@ -38,11 +38,10 @@ impl ContainerRoot {
     /// whatever name.
     pub fn open(path: &HostPath, owner: Owner) -> Result<ContainerRoot, RootError> {
         let failed = |source| RootError::Open { path: path.clone(), source };
-        let mut flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        if !Defence::CloseOnExec.stands() {
-            flags.remove(OFlags::CLOEXEC);
-        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = open(path.as_path(), flags, Mode::empty()).map_err(failed)?;
+        #[cfg(feature = "undefended")]
+        crate::undefended::leak(&fd);
         if same_file(&fstat(&fd).map_err(failed)?, &stat("/").map_err(failed)?) {
             return Err(RootError::HostRoot(path.clone()));
         }

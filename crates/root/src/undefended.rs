@@ -51,6 +51,14 @@ fn flags(last: Last) -> OFlags {
     }
 }
 
+/// A descriptor of the root is left behind for whatever is executed next.
+pub(crate) fn leak(root: &OwnedFd) {
+    if !Defence::CloseOnExec.stands() {
+        // A duplicate is not closed by exec; a failure would only spare the attack its work.
+        let _ = rustix::io::dup(root).map(std::mem::forget);
+    }
+}
+
 /// What lies under the name is written to, whatever it is.
 pub(crate) fn write_in_place(folder: &OwnedFd, name: &str, content: &[u8]) -> std::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
@@ -59,6 +67,6 @@ pub(crate) fn write_in_place(folder: &OwnedFd, name: &str, content: &[u8]) -> st
 
 /// The whole file, as a reader of slices wants it.
 pub(crate) fn read_whole(mut file: &File) -> std::io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    file.read_to_end(&mut content).map(|_| content)
+    let mut content = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+    file.read_exact(&mut content).map(|()| content)
 }

@@ -6,6 +6,7 @@
 //! * [`image`] and [`outside`]: the image, and beside it a tree that stands for the host and must stay as it is.
 //! * [`trial`]: one attack on one operation, in a mount namespace of its own, watched by strace.
 //! * [`oracle`]: what must hold whatever an image holds.
+//! * [`container`]: attacks in real containers, under runc and crun; [`preload`]: code that waits for a loader.
 //! * [`paused`]: what a hook still has when it begins to work; [`race`]: images that change meanwhile;
 //!   [`scarce`]: disks that are full and trees that cannot be changed.
 //!
@@ -15,10 +16,15 @@
 
 pub mod attack;
 pub mod cases;
+pub mod container;
 pub mod image;
 pub mod operation;
 pub mod oracle;
 pub mod outside;
+pub mod paused;
+pub mod preload;
 pub mod programs;
+pub mod race;
 pub mod runner;
+pub mod scarce;
 pub mod trial;

@@ -14,6 +14,10 @@ const MAX_DEPTH: usize = 10;
 const MAX_FOLDERS: usize = 1024;
 /// Names looked at in one folder for an `include` with wildcards.
 const MAX_NAMES: usize = 4096;
+/// Names looked at in all: a line of a few bytes can have a million looked at, and a file has room for thousands of lines.
+const MAX_LOOKS: usize = 100_000;
+/// Remarks of which each says something new.
+const MAX_REMARKS: usize = 32;
 
 /// The folders that ld.so.conf names, in order; they need not exist. What the file `but` says does not count.
 pub(super) fn folders(
@@ -21,7 +25,7 @@ pub(super) fn folders(
     but: Option<&ContainerPath>,
     remarks: &mut Vec<String>,
 ) -> Vec<ContainerPath> {
-    let mut search = Search { root, but, remarks, files: 0, folders: Vec::new() };
+    let mut search = Search { root, but, remarks, files: 0, looks: 0, folders: Vec::new() };
     search.file(&file(), 0);
     search.folders
 }
@@ -45,6 +49,7 @@ struct Search<'a> {
     but: Option<&'a ContainerPath>,
     remarks: &'a mut Vec<String>,
     files: usize,
+    looks: usize,
     folders: Vec<ContainerPath>,
 }
 
@@ -53,7 +58,7 @@ impl Search<'_> {
         if self.but == Some(path) {
             return;
         }
-        if (depth > MAX_DEPTH || self.files >= MAX_FILES) && Defence::BoundedIncludes.stands() {
+        if self.is_over() || (depth > MAX_DEPTH && Defence::BoundedIncludes.stands()) {
             return self.remark(format!("{path} in the container is included too deeply or too often"));
         }
         self.files += 1;
@@ -72,24 +77,36 @@ impl Search<'_> {
         }
     }
 
+    /// Enough was read and looked at; nothing more is included.
+    fn is_over(&self) -> bool {
+        (self.files >= MAX_FILES || self.looks >= MAX_LOOKS) && Defence::BoundedIncludes.stands()
+    }
+
     /// A relative pattern counts from the folder of the file that holds it.
     fn include(&mut self, from: &ContainerPath, pattern: &str, depth: usize) {
         let base = if pattern.starts_with('/') { ContainerPath::root() } else { from.parent() };
-        let components: Vec<&str> = pattern.split('/').filter(|component| !component.is_empty()).collect();
         let mut found = vec![base];
-        for component in components {
-            found = found.iter().flat_map(|folder| self.expand(folder, component)).take(MAX_FILES).collect();
+        for component in pattern.split('/').filter(|component| !component.is_empty()) {
+            let mut next = Vec::new();
+            for folder in found {
+                if self.is_over() {
+                    return self.remark(format!("{from} in the container includes too much: {pattern} is passed over"));
+                }
+                next.extend(self.expand(&folder, component));
+                if next.len() >= MAX_FILES {
+                    break;
+                }
+            }
+            next.truncate(MAX_FILES);
+            found = next;
         }
         for path in found {
             self.file(&path, depth);
-            if self.files >= MAX_FILES {
-                return;
-            }
         }
     }
 
     /// What `component` stands for in `folder`, sorted.
-    fn expand(&self, folder: &ContainerPath, component: &str) -> Vec<ContainerPath> {
+    fn expand(&mut self, folder: &ContainerPath, component: &str) -> Vec<ContainerPath> {
         match component {
             "." => return vec![folder.clone()],
             ".." => return vec![folder.parent()],
@@ -98,11 +115,13 @@ impl Search<'_> {
         }
         let listing = self.root.find(folder, Last::Follow).and_then(|found| self.root.list(found.as_fd(), MAX_NAMES));
         let names = listing.unwrap_or_default();
+        // A folder that is empty, or none, costs a look too.
+        self.looks += 1 + names.len();
         names.iter().filter(|(name, _)| glob::matches(component, name)).map(|(name, _)| folder.join(name)).collect()
     }
 
     fn remark(&mut self, remark: String) {
-        if !self.remarks.contains(&remark) {
+        if self.remarks.len() < MAX_REMARKS && !self.remarks.contains(&remark) {
             self.remarks.push(remark);
         }
     }

@@ -81,6 +81,23 @@ pub const ATTACKS: &[Attack] = &[
         bites: &[Bite { off: &[BoundedIncludes], operation: "update-ldcache", sees: "it did not end" }],
         ..ATTACK
     },
+    // Thousands of different complaints from each of two hundred files that are included at the last depth.
+    Attack {
+        name: "remarks-without-end",
+        image: |image| {
+            image.file("etc/ld.so.conf", "include /etc/c/1\n").folder("etc/c").folder("etc/deep");
+            for depth in 1..9 {
+                image.file(&format!("etc/c/{depth}"), format!("include /etc/c/{}\n", depth + 1));
+            }
+            image.file("etc/c/9", "include /etc/deep/*\n");
+            for file in 0..200 {
+                let lines: String = (0..4_000).map(|line| format!("include /{file}/{line}\n")).collect();
+                image.file(&format!("etc/deep/{file}"), lines);
+            }
+        },
+        operations: LOADER,
+        ..ATTACK
+    },
     // A cache that is well formed, and whose every entry is worth a look into another folder.
     Attack {
         name: "a-cache-of-everything",

@@ -78,7 +78,7 @@ pub const ATTACKS: &[Attack] = &[
         configuration: OPEN_DOORS,
         bites: &[
             Bite { off: &[InRoot], operation: "enable-cuda-compat", sees: "opened outside" },
-            Bite { off: &[HostSources], operation: "create", sees: "a source in the image" },
+            Bite { off: &[HostSources], operation: "create", sees: "opened outside" },
         ],
         ..ATTACK
     },
@@ -208,7 +208,7 @@ fn programs(image: &Image, work: &str) {
 /// What the image wants to be taken for procfs.
 fn fake_proc<'a>(image: &'a Image, switch: &str) -> &'a Image {
     image
-        .link("proc", "/fake")
+        .link("proc", "fake")
         .folder("fake")
         .file("fake/driver/nvidia/params", format!("ModifyDeviceFiles: {switch}\n"));
     image.file("fake/self/uid_map", "0 12345 1\n").file("fake/self/mountinfo", "").link_out("fake/self/fd", "etc")

@@ -16,8 +16,8 @@ pub const ATTACKS: &[Attack] = &[
         bites: &[
             Bite { off: &[InRoot], operation: "update-ldcache", sees: "outside changed" },
             Bite { off: &[InRoot], operation: "create", sees: "outside changed" },
-            Bite { off: &[InRoot], operation: "enable-cuda-compat", sees: "outside changed" },
-            Bite { off: &[InRoot], operation: "update-application-profile", sees: "outside changed" },
+            Bite { off: &[InRoot], operation: "enable-cuda-compat", sees: "opened outside" },
+            Bite { off: &[InRoot], operation: "update-application-profile", sees: "opened outside" },
         ],
         ..ATTACK
     },
@@ -47,8 +47,8 @@ pub const ATTACKS: &[Attack] = &[
             }
         },
         bites: &[
-            Bite { off: &[InRoot, NoMagicLinks], operation: "create-symlinks", sees: "outside changed" },
-            Bite { off: &[InRoot, NoMagicLinks], operation: "update-ldcache", sees: "opened outside" },
+            Bite { off: &[InRoot, NoMagicLinks], operation: "create-symlinks", sees: "opened outside" },
+            Bite { off: &[InRoot, NoMagicLinks], operation: "update-ldcache", sees: "outside changed" },
         ],
         ..ATTACK
     },

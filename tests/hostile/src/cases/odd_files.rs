@@ -3,6 +3,7 @@
 use crate::{
     attack::{ATTACK, Attack, Bite},
     image::{Image, LIBRARIES},
+    trial::Ended,
 };
 use root::Defence::{BoundedReads, RegularOnly};
 use rustix::fs::{FileType, makedev};
@@ -43,7 +44,12 @@ pub const ATTACKS: &[Attack] = &[
             }
             image.node(&format!("{LIBRARIES}/libdisk.so.1"), FileType::BlockDevice, makedev(8, 0));
         },
-        bites: &[Bite { off: &[RegularOnly, BoundedReads], operation: "update-ldcache", sees: "it " }],
+        holds: |trial| match (trial.operation.name, trial.ended) {
+            ("update-ldcache", Some(Ended::Status(0))) => Ok(()),
+            ("update-ldcache", ended) => Err(format!("a device was read: {ended:?}: {}", trial.text("stderr"))),
+            _ => Ok(()),
+        },
+        bites: &[Bite { off: &[RegularOnly, BoundedReads], operation: "update-ldcache", sees: "a device was read" }],
         ..ATTACK
     },
     Attack { name: "sockets", image: |image| each(image, Image::socket), ..ATTACK },
