@@ -3,15 +3,19 @@
 
 use crate::{
     image::{Image, LIBRARIES, Outward},
-    operation::{Operation, Stage},
+    operation::Operation,
     oracle::nothing_leaked,
     outside,
     programs::Build,
     trial::{fill_in, library, specification, state, variables, wait},
 };
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::{
+    fd::OwnedFd,
+    fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with},
+    mount::{UnmountFlags, mount_bind, unmount},
+};
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -36,13 +40,14 @@ pub struct Raced {
     pub escape: Option<String>,
 }
 
-/// Runs the operation, and says in a file what of the mounts that it made lies outside. `$M` as in `trial`.
-const SCRIPT: &str = r#"
-if [ "$M" = hook ] && [ -d "$R/proc" ]; then mount --bind "$D/params" "$R/proc/driver/nvidia/params" 2>/dev/null; fi
-"$@" <"$D/state" >/dev/null 2>"$D/stderr"; status=$?
+/// The operation that mounts, which is run in a mount namespace of its own: what it mounts outside is written down.
+const MOUNTS: &str = "disable-device-node-modification";
+const SCRIPT: &str = r#""$@"; status=$?
 grep -F "$D/outside" /proc/self/mountinfo >>"$D/escaped"
-exit $status
-"#;
+exit $status"#;
+
+/// How long the racer rests between turns: this machine must get to do something else, too.
+const REST: Duration = Duration::from_micros(20);
 
 /// Names that lead to what an operation works on, and where their rivals lead.
 const RIVALS: [(&str, &str); 10] = [
@@ -66,18 +71,15 @@ pub fn race(folder: &Path, operation: &Operation, build: Build) -> Result<Raced,
     let image = Image::make(folder, Outward::Absolute, &library()?);
     image.file("proc/driver/nvidia/params", "");
     fs::create_dir_all(image.path("etc/nvidia")).map_err(|why| why.to_string())?;
-    let rivals: Vec<_> = RIVALS
-        .iter()
-        .enumerate()
-        .map(|(number, (at, outside))| {
-            let beside = format!("rival{number}");
-            image.link_out(&beside, outside);
-            (image.path(at), image.path(&beside))
-        })
-        .collect();
+    let rivals = RIVALS.iter().enumerate().map(|(number, (at, outside))| {
+        let beside = format!("rival{number}");
+        image.link_out(&beside, outside);
+        Rival::new(&image, at, beside)
+    });
+    let rivals = rivals.collect::<Result<Vec<_>, _>>().map_err(|why| why.to_string())?;
+    let params = Params::show(&image)?;
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
     write("state", &state(&folder.join("bundle")))?;
-    write("params", "ModifyDeviceFiles: 1\n")?;
     write("config.toml", "[nvidia-container-runtime]\nruntimes = [\"/bin/true\"]\nmode = \"jit-cdi\"\n")?;
     let before = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
 
@@ -89,23 +91,72 @@ pub fn race(folder: &Path, operation: &Operation, build: Build) -> Result<Raced,
         over.store(true, Ordering::Relaxed);
         done
     });
+    drop(params);
     raced.exchanges = exchanges.into_inner();
+    // Not before: whoever looks through a tree that changes follows its links himself.
+    raced.escape = raced.escape.take().or_else(|| nothing_leaked(&image.path("")).err());
     done.map(|()| raced)
 }
 
-/// Exchanges every name with its rival, again and again. One that is gone for the moment is another's turn.
-fn exchange(rivals: &[(PathBuf, PathBuf)], over: &AtomicBool, exchanges: &AtomicU64) {
-    // Inner names first: an outer one takes them away for half of the time.
+/// A name and what it is exchanged with. Held by their folders' descriptors: by its path, an inner name could be one
+/// outside while an outer one is exchanged, and the race itself would change what it must not.
+struct Rival {
+    folder: OwnedFd,
+    name: String,
+    root: OwnedFd,
+    beside: String,
+}
+
+impl Rival {
+    fn new(image: &Image, at: &str, beside: String) -> rustix::io::Result<Rival> {
+        let (folder, name) = at.rsplit_once('/').unwrap_or(("", at));
+        let open = |name: &str| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(CWD, image.path(name), flags, Mode::empty())
+        };
+        Ok(Rival { folder: open(folder)?, name: name.to_owned(), root: open("")?, beside })
+    }
+
+    fn exchange(&self) -> bool {
+        renameat_with(&self.folder, &self.name, &self.root, &self.beside, RenameFlags::EXCHANGE).is_ok()
+    }
+}
+
+/// The driver's parameters in the image, as the container's `/proc` shows them.
+struct Params(PathBuf);
+
+impl Params {
+    fn show(image: &Image) -> Result<Params, String> {
+        let place = image.path("proc/driver/nvidia/params");
+        mount_bind("/proc/driver/nvidia/params", &place).map_err(|why| format!("{}: {why}", place.display()))?;
+        Ok(Params(image.path("")))
+    }
+}
+
+impl Drop for Params {
+    /// The folder that it lies in may be anywhere by now.
+    fn drop(&mut self) {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let places = table.lines().filter_map(|line| line.split(' ').nth(4));
+        for place in places.filter(|place| Path::new(place).starts_with(&self.0)) {
+            let _ = unmount(place, UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// Exchanges every name with its rival, again and again.
+fn exchange(rivals: &[Rival], over: &AtomicBool, exchanges: &AtomicU64) {
     for turn in 0_u64.. {
-        for (number, (name, rival)) in rivals.iter().enumerate() {
+        for (number, rival) in rivals.iter().enumerate() {
             // Each at a rhythm of its own, so that all combinations come about.
-            if turn % (number as u64 + 1) == 0 && renameat_with(CWD, name, CWD, rival, RenameFlags::EXCHANGE).is_ok() {
+            if turn % (number as u64 + 1) == 0 && rival.exchange() {
                 exchanges.fetch_add(1, Ordering::Relaxed);
             }
         }
         if over.load(Ordering::Relaxed) {
             return;
         }
+        thread::sleep(REST);
     }
 }
 
@@ -121,12 +172,20 @@ fn runs(
     while Instant::now() < deadline {
         fs::write(image.folder.join("bundle/config.json"), specification().to_string())
             .map_err(|why| why.to_string())?;
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "sh"]).arg(&program);
+        let mut command = match operation.name {
+            MOUNTS => {
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "sh"]).arg(&program);
+                command
+            }
+            _ => Command::new(&program),
+        };
         command.args(operation.args.iter().map(|word| fill_in(word, &image.folder)));
-        command.envs(variables(&image.folder)).env("M", if operation.stage == Stage::Hook { "hook" } else { "" });
-        command.env("CORTEN_UNDEFENDED", build.switched_off());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.envs(variables(&image.folder)).env("CORTEN_UNDEFENDED", build.switched_off());
+        let file = |name: &str| image.folder.join(name);
+        let input = File::open(file("state")).map_err(|why| why.to_string())?;
+        let errors = File::create(file("stderr")).map_err(|why| why.to_string())?;
+        command.stdin(input).stdout(Stdio::null()).stderr(errors);
         let ended = wait(&mut command.spawn().map_err(|why| why.to_string())?, PATIENCE)?;
         raced.runs += 1;
         raced.escape = escaped(image, ended, before);
@@ -151,7 +210,7 @@ fn escaped(image: &Image, ended: Option<crate::trial::Ended>, before: &outside::
         return Some(format!("outside changed: {}", changed.join(", ")));
     }
     match fs::read_to_string(image.folder.join("escaped")).unwrap_or_default() {
-        mounts if mounts.is_empty() => nothing_leaked(&image.path("")).err(),
+        mounts if mounts.is_empty() => None,
         mounts => Some(format!("mounted: {mounts}")),
     }
 }

@@ -142,7 +142,7 @@ fn scarcity() -> impl Iterator<Item = Case> {
 
 /// Exchanges and runs that make a race one: what was measured is hundreds of thousands and hundreds.
 const EXCHANGES: u64 = 5_000;
-const RUNS: u64 = 24;
+const RUNS: u64 = 60;
 
 fn races() -> impl Iterator<Item = Case> {
     let held = OPERATIONS.iter().map(|operation| {
