@@ -7,7 +7,7 @@ use crate::{
     trial::{Ended, Trial},
 };
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 /// `Err` says what does not hold.
 ///
@@ -90,8 +90,11 @@ fn nothing_mounted(trial: &Trial) -> Result<(), String> {
     let folder = trial.image.folder.display().to_string();
     let inside = format!("{folder}/bundle/rootfs/");
     let outside = format!("{folder}/outside");
-    let new = after.lines().filter(|line| !before.lines().any(|known| known == *line));
-    let odd = new.into_iter().find(|line| {
+    // By number: a mount of somebody else's may have another path by now, as a race may go on beside this trial.
+    let number = |line: &str| line.split(' ').next().map(str::to_owned);
+    let known: HashSet<_> = before.lines().filter_map(number).collect();
+    let mut new = after.lines().filter(|line| number(line).is_none_or(|number| !known.contains(&number)));
+    let odd = new.find(|line| {
         let place = line.split(' ').nth(4).unwrap_or_default();
         !place.starts_with(&inside) || line.contains(&outside)
     });

@@ -24,8 +24,11 @@ const START: &str = r#"P=$1; shift; cd "$D/outside" || exit 9
 exec 5<"$D/outside" 6<"$D/outside/etc/victim" 7>>"$D/outside/etc/linked" 8<. 9</
 exec "$P" "$@""#;
 
-/// Something that a waiting hook must not have, and what rules it out.
-pub const PROPERTIES: &[(Defence, fn(&Paused) -> Result<(), String>)] = &[
+/// Looks at a hook that waits; `Err` says what it has that it must not have.
+pub type Look = fn(&Paused) -> Result<(), String>;
+
+/// What a waiting hook must not have, and what rules it out.
+pub const PROPERTIES: &[(Defence, Look)] = &[
     (Defence::ClosedFiles, no_files),
     (Defence::LeftFolder, no_folder),
     (Defence::NoNewPrivileges, no_new_privileges),

@@ -26,7 +26,7 @@ fn all() -> Vec<Case> {
     let mut all: Vec<Case> = races().collect();
     all.extend(cases::all().flat_map(attacked));
     all.extend(cases::all().flat_map(|attack| attack.bites.iter().map(move |bite| bitten(attack, bite))));
-    all.extend(privileges().chain(loaders()).chain(scarcity()));
+    all.extend(privileges().chain(loaders()).chain(scarcity()).chain([magic_links_alone()]));
     all.extend(cases::all().flat_map(in_containers));
     all
 }
@@ -61,6 +61,16 @@ fn bitten(attack: &'static Attack, bite: &'static Bite) -> Case {
             Err(why) if why.starts_with(bite.sees) => Ok(()),
             Err(why) => Err(format!("it fails otherwise than by {:?}: {why}", bite.sees)),
         }
+    })
+}
+
+/// The kernel's resolving in the root stops at links of procfs by itself. So that the flag that forbids them is known to do
+/// something, it is tried alone.
+fn magic_links_alone() -> Case {
+    Case::new("magic-links::create-symlinks_holds_without_in-root".into(), |folder| {
+        let attack = cases::all().find(|attack| attack.name == "magic-links").ok_or("there is no such attack")?;
+        let operation = Operation::named("create-symlinks").ok_or("there is no such operation")?;
+        oracle::judge(&Trial::run(folder, attack, operation, How::Kernel, Build::Without(&[Defence::InRoot]))?)
     })
 }
 

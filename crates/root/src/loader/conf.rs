@@ -25,7 +25,7 @@ pub(super) fn folders(
     but: Option<&ContainerPath>,
     remarks: &mut Vec<String>,
 ) -> Vec<ContainerPath> {
-    let mut search = Search { root, but, remarks, files: 0, looks: 0, folders: Vec::new() };
+    let mut search = Search { root, but, remarks, files: 0, looks: 0, gave_up: false, folders: Vec::new() };
     search.file(&file(), 0);
     search.folders
 }
@@ -50,6 +50,7 @@ struct Search<'a> {
     remarks: &'a mut Vec<String>,
     files: usize,
     looks: usize,
+    gave_up: bool,
     folders: Vec<ContainerPath>,
 }
 
@@ -59,7 +60,7 @@ impl Search<'_> {
             return;
         }
         if self.is_over() || (depth > MAX_DEPTH && Defence::BoundedIncludes.stands()) {
-            return self.remark(format!("{path} in the container is included too deeply or too often"));
+            return self.give_up(format!("{path} in the container is included too deeply or too often"));
         }
         self.files += 1;
         let text = match self.root.read(path, MAX_FILE) {
@@ -90,7 +91,8 @@ impl Search<'_> {
             let mut next = Vec::new();
             for folder in found {
                 if self.is_over() {
-                    return self.remark(format!("{from} in the container includes too much: {pattern} is passed over"));
+                    return self
+                        .give_up(format!("{from} in the container includes too much: {pattern} is passed over"));
                 }
                 next.extend(self.expand(&folder, component));
                 if next.len() >= MAX_FILES {
@@ -118,6 +120,13 @@ impl Search<'_> {
         // A folder that is empty, or none, costs a look too.
         self.looks += 1 + names.len();
         names.iter().filter(|(name, _)| glob::matches(component, name)).map(|(name, _)| folder.join(name)).collect()
+    }
+
+    /// Said once: the image decides how often there would be something to say.
+    fn give_up(&mut self, remark: String) {
+        if !std::mem::replace(&mut self.gave_up, true) {
+            self.remark(remark);
+        }
     }
 
     fn remark(&mut self, remark: String) {
