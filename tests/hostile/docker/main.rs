@@ -9,7 +9,7 @@ use hostile::{
     attack::Attack,
     cases,
     image::{Image, Outward},
-    oracle, outside, preload,
+    outside, preload,
     runner::{Case, Runner},
     trial::{library, specification},
 };
@@ -22,7 +22,10 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    Runner::main("hostile-docker", Place { machine: "small", system: System::Own }, inside().is_some(), all)
+    let done = Runner::main("hostile-docker", Place { machine: "small", system: System::Own }, inside().is_some(), all);
+    // A static is not dropped by itself, and the engine would stay.
+    drop(ENGINE.lock().unwrap_or_else(PoisonError::into_inner).take());
+    done
 }
 
 /// Images that Docker itself would fill a disk with, as it does not know that a file has holes; and sockets, which tar does
@@ -78,7 +81,6 @@ fn in_docker(folder: &Path, attack: &'static Attack) -> Result<(), String> {
     if let Some(line) = table.lines().find(|line| line.contains(outside.trim_end_matches('/'))) {
         return Err(format!("mounted: {line}"));
     }
-    oracle::nothing_leaked(&image.path(""))?;
     if seen.out.contains(outside::SECRET) {
         return Err(format!("the container sees what is outside: {}", seen.out));
     }

@@ -14,6 +14,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    time::SystemTime,
 };
 
 /// The low-level runtimes.
@@ -61,8 +62,9 @@ pub struct Setting {
 /// # Errors
 /// What does not hold.
 pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) -> Result<(), String> {
-    let image = Image::make(folder, Outward::Absolute, &library()?);
+    let mut image = Image::make(folder, Outward::Absolute, &library()?);
     (attack.image)(&image);
+    image.made = SystemTime::now();
     let probe = fs::read(named_folder("CORTEN_LAB")?.join("lab-probe-static")).map_err(|why| why.to_string())?;
     image.program("probe", probe);
     let write = |name: &str, text: String| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
@@ -103,7 +105,7 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
         return Err(format!("mounted: {line}"));
     }
     sources_are_the_hosts(&text("bundle/config.json"), folder)?;
-    nothing_leaked(&image.path(""))?;
+    nothing_leaked(&image)?;
     match text("status").trim() {
         "" => Err(format!("it was not run: {}", text("generate.log"))),
         "0" => match serde_json::from_str::<Value>(&text("stdout")) {

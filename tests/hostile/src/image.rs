@@ -10,6 +10,7 @@ use std::{
     fs, io,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// The folder of libraries in a Debian-like image.
@@ -32,6 +33,8 @@ pub enum Outward {
 pub struct Image {
     /// Holds all of it.
     pub folder: PathBuf,
+    /// Since when all that its attack put there has been there.
+    pub made: SystemTime,
     outward: Outward,
 }
 
@@ -42,7 +45,7 @@ impl Image {
     /// # Panics
     /// If it cannot be made: then there is nothing to attack with.
     pub fn make(folder: &Path, outward: Outward, library: &[u8]) -> Image {
-        let image = Image { folder: folder.to_owned(), outward };
+        let image = Image { folder: folder.to_owned(), made: SystemTime::now(), outward };
         must(fs::create_dir_all(image.path("")));
         must(fs::set_permissions(folder, fs::Permissions::from_mode(0o755)));
         must(outside::make(&image.outside(""), library));

@@ -2,12 +2,13 @@
 //! and nothing outside the image was changed, opened, mounted or executed, nor got into it.
 
 use crate::{
+    image::Image,
     operation::Operation,
     outside::{self, SECRET},
     trial::{Ended, Trial},
 };
 use serde_json::Value;
-use std::{collections::HashSet, fs, path::Path};
+use std::{collections::HashSet, fs, path::Path, time::SystemTime};
 
 /// `Err` says what does not hold.
 ///
@@ -20,7 +21,7 @@ pub fn judge(trial: &Trial) -> Result<(), String> {
     nothing_executed(trial)?;
     nothing_mounted(trial)?;
     sources_are_the_hosts(trial)?;
-    nothing_leaked(&trial.image.path(""))?;
+    nothing_leaked(&trial.image)?;
     (trial.attack.holds)(trial)
 }
 
@@ -121,16 +122,21 @@ fn sources_are_the_hosts(trial: &Trial) -> Result<(), String> {
     }
 }
 
-/// No file of the image says what only files outside say.
+/// No file that was written since the image was made says what only files outside say.
 ///
 /// # Errors
 /// The file's path.
-pub fn nothing_leaked(folder: &Path) -> Result<(), String> {
+pub fn nothing_leaked(image: &Image) -> Result<(), String> {
+    look_through(&image.path(""), image.made)
+}
+
+fn look_through(folder: &Path, since: SystemTime) -> Result<(), String> {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(status)) = (entry.path(), fs::symlink_metadata(entry.path())) else { continue };
+        let written = status.modified().is_ok_and(|time| time >= since);
         if status.is_dir() {
-            nothing_leaked(&path)?;
-        } else if status.is_file() && status.len() < 1 << 20 {
+            look_through(&path, since)?;
+        } else if status.is_file() && written && status.len() < 8 << 20 {
             let content = fs::read(&path).unwrap_or_default();
             if content.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()) {
                 return Err(format!("{} says what only files outside say", path.display()));

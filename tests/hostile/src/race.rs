@@ -20,7 +20,7 @@ use std::{
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// How long each operation is raced.
@@ -68,7 +68,8 @@ const RIVALS: [(&str, &str); 10] = [
 /// # Errors
 /// What kept the race from being run.
 pub fn race(folder: &Path, operation: &Operation, build: Build) -> Result<Raced, String> {
-    let image = Image::make(folder, Outward::Absolute, &library()?);
+    let mut image = Image::make(folder, Outward::Absolute, &library()?);
+    image.made = SystemTime::now();
     image.file("proc/driver/nvidia/params", "");
     fs::create_dir_all(image.path("etc/nvidia")).map_err(|why| why.to_string())?;
     let rivals = RIVALS.iter().enumerate().map(|(number, (at, outside))| {
@@ -94,7 +95,7 @@ pub fn race(folder: &Path, operation: &Operation, build: Build) -> Result<Raced,
     drop(params);
     raced.exchanges = exchanges.into_inner();
     // Not before: whoever looks through a tree that changes follows its links himself.
-    raced.escape = raced.escape.take().or_else(|| nothing_leaked(&image.path("")).err());
+    raced.escape = raced.escape.take().or_else(|| nothing_leaked(&image).err());
     done.map(|()| raced)
 }
 

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// How an operation resolves paths.
@@ -30,7 +30,7 @@ pub enum How {
 /// After so long an operation counts as one that never ends: a hundred times what the slowest takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The same where it is expected not to end.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(4);
+pub const LITTLE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// System calls that are watched: whatever names a file, and what starts a process or mounts.
 const WATCHED: &str = "%file,%process,openat2,fchmod,fchown,ftruncate,open_tree,move_mount,fsmount,mount_setattr";
@@ -72,7 +72,7 @@ pub enum Ended {
 }
 
 impl<'a> Trial<'a> {
-    /// Runs it. All it makes is in `folder`.
+    /// Runs it, for that long at most. All it makes is in `folder`.
     ///
     /// # Errors
     /// What kept it from being run at all.
@@ -82,10 +82,12 @@ impl<'a> Trial<'a> {
         operation: &'a Operation,
         how: How,
         build: Build,
+        patience: Duration,
     ) -> Result<Trial<'a>, String> {
         let outward = if how == How::Kernel { Outward::Absolute } else { Outward::Climbing };
-        let image = Image::make(folder, outward, &library()?);
+        let mut image = Image::make(folder, outward, &library()?);
         (attack.image)(&image);
+        image.made = SystemTime::now();
         let write = |name: &str, text: String| {
             fs::write(folder.join(name), text).map_err(|why| format!("cannot write {name}: {why}"))
         };
@@ -102,7 +104,6 @@ impl<'a> Trial<'a> {
         command.env("WATCHED", WATCHED).env("CORTEN_UNDEFENDED", build.switched_off());
         command.env("INJECT", if how == How::Walk { "-e inject=openat2:error=ENOSYS" } else { "" });
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir(image.path(""));
-        let patience = if build == Build::Shipped { PATIENCE } else { LITTLE_PATIENCE };
         let ended = wait(&mut command.spawn().map_err(|why| format!("cannot start unshare: {why}"))?, patience)?;
         Ok(Trial { attack, operation, image, outside, ended })
     }

@@ -11,7 +11,7 @@ use hostile::{
     race,
     runner::{Case, Runner},
     scarce,
-    trial::{How, Trial},
+    trial::{How, LITTLE_PATIENCE, PATIENCE, Trial},
 };
 use root::Defence;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ fn attacked(attack: &'static Attack) -> impl Iterator<Item = Case> {
     met.flat_map(move |operation| {
         ways.map(|(how, suffix)| {
             Case::new(format!("{}::{}{suffix}", attack.name, operation.name), move |folder| {
-                let trial = Trial::run(folder, attack, operation, how, Build::Shipped)?;
+                let trial = Trial::run(folder, attack, operation, how, Build::Shipped, PATIENCE)?;
                 oracle::judge(&trial)
             })
         })
@@ -51,12 +51,13 @@ fn bitten(attack: &'static Attack, bite: &'static Bite) -> Case {
     let off: Vec<_> = bite.off.iter().map(|defence| defence.name()).collect();
     Case::new(format!("{}::{}_bites_without_{}", attack.name, bite.operation, off.join("+")), move |folder| {
         let operation = Operation::named(bite.operation).ok_or("there is no such operation")?;
-        let run = |name: &str, build| -> Result<(), String> {
-            let trial = Trial::run(&folder.join(name), attack, operation, How::Kernel, build)?;
+        let run = |name: &str, build, patience| -> Result<(), String> {
+            let trial = Trial::run(&folder.join(name), attack, operation, How::Kernel, build, patience)?;
             oracle::judge(&trial)
         };
-        run("with", Build::Without(&[])).map_err(|why| format!("it succeeds with every defence: {why}"))?;
-        match run("without", Build::Without(bite.off)) {
+        run("with", Build::Without(&[]), PATIENCE).map_err(|why| format!("it succeeds with every defence: {why}"))?;
+        let patience = if bite.sees.starts_with("it ") { LITTLE_PATIENCE } else { PATIENCE };
+        match run("without", Build::Without(bite.off), patience) {
             Ok(()) => Err("the attack does not succeed: the test could not fail".to_owned()),
             Err(why) if why.starts_with(bite.sees) => Ok(()),
             Err(why) => Err(format!("it fails otherwise than by {:?}: {why}", bite.sees)),
@@ -70,7 +71,14 @@ fn magic_links_alone() -> Case {
     Case::new("magic-links::create-symlinks_holds_without_in-root".into(), |folder| {
         let attack = cases::all().find(|attack| attack.name == "magic-links").ok_or("there is no such attack")?;
         let operation = Operation::named("create-symlinks").ok_or("there is no such operation")?;
-        oracle::judge(&Trial::run(folder, attack, operation, How::Kernel, Build::Without(&[Defence::InRoot]))?)
+        oracle::judge(&Trial::run(
+            folder,
+            attack,
+            operation,
+            How::Kernel,
+            Build::Without(&[Defence::InRoot]),
+            PATIENCE,
+        )?)
     })
 }
 
