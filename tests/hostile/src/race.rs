@@ -15,6 +15,7 @@ use rustix::{
     mount::{UnmountFlags, mount_bind, unmount},
 };
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -63,11 +64,17 @@ const RIVALS: [(&str, &str); 10] = [
     ("proc/driver/nvidia", "proc/driver/nvidia"),
 ];
 
-/// Races the operation for [`TIME`], or until something is reached that must not be.
+/// Races the operation for [`TIME`], or until something is reached that must not be. `lacking`: a system call that the kernel
+/// is made not to have.
 ///
 /// # Errors
 /// What kept the race from being run.
-pub fn race(folder: &Path, operation: &Operation, build: Build) -> Result<Raced, String> {
+pub fn race(
+    folder: &Path,
+    operation: &Operation,
+    build: Build,
+    lacking: Option<&'static str>,
+) -> Result<Raced, String> {
     let mut image = Image::make(folder, Outward::Absolute, &library()?);
     image.made = SystemTime::now();
     image.file("proc/driver/nvidia/params", "");
@@ -88,7 +95,7 @@ pub fn race(folder: &Path, operation: &Operation, build: Build) -> Result<Raced,
     let mut raced = Raced { exchanges: 0, runs: 0, escape: None };
     let done = thread::scope(|scope| {
         scope.spawn(|| exchange(&rivals, &over, &exchanges));
-        let done = runs(&image, operation, build, &before, &mut raced);
+        let done = runs(&image, operation, build, lacking, &before, &mut raced);
         over.store(true, Ordering::Relaxed);
         done
     });
@@ -165,6 +172,7 @@ fn runs(
     image: &Image,
     operation: &Operation,
     build: Build,
+    lacking: Option<&'static str>,
     before: &outside::Record,
     raced: &mut Raced,
 ) -> Result<(), String> {
@@ -173,14 +181,19 @@ fn runs(
     while Instant::now() < deadline {
         fs::write(image.folder.join("bundle/config.json"), specification().to_string())
             .map_err(|why| why.to_string())?;
-        let mut command = match operation.name {
-            MOUNTS => {
-                let mut command = Command::new("unshare");
-                command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "sh"]).arg(&program);
-                command
-            }
-            _ => Command::new(&program),
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if operation.name == MOUNTS {
+            words.extend(
+                ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "sh"].map(Into::into),
+            );
+        }
+        if let Some(call) = lacking {
+            let inject = format!("inject={call}:error=ENOSYS");
+            words.extend(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject].map(Into::into));
+        }
+        words.push(program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.args(operation.args.iter().map(|word| fill_in(word, &image.folder)));
         command.envs(variables(&image.folder)).env("CORTEN_UNDEFENDED", build.switched_off());
         let file = |name: &str| image.folder.join(name);

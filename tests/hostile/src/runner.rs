@@ -14,7 +14,7 @@ use std::{
 };
 
 /// How many at a time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 
 type Body = Box<dyn Fn(&Path) -> Result<(), String> + Send + Sync>;
 

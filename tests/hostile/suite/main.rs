@@ -163,14 +163,23 @@ const EXCHANGES: u64 = 5_000;
 const RUNS: u64 = 60;
 
 fn races() -> impl Iterator<Item = Case> {
-    let held = OPERATIONS.iter().map(|operation| {
-        Case::new(format!("race::{}", operation.name), move |folder| {
-            let raced = race::race(folder, operation, Build::Shipped)?;
+    let all = OPERATIONS.iter().map(|operation| (operation.name, None));
+    // Older kernels' ways: our own walk, and mounts by `mount(2)`.
+    let lacking = [
+        ("create-symlinks", Some("openat2")),
+        ("update-ldcache", Some("openat2")),
+        ("disable-device-node-modification", Some("fsopen")),
+    ];
+    let held = all.chain(lacking).map(|(name, lacking)| {
+        let suffix = lacking.map(|call| format!("_without_{call}")).unwrap_or_default();
+        Case::new(format!("race::{name}{suffix}"), move |folder| {
+            let operation = Operation::named(name).ok_or("there is no such operation")?;
+            let raced = race::race(folder, operation, Build::Shipped, lacking)?;
             match raced.escape {
                 Some(why) => Err(why),
                 None if raced.exchanges < EXCHANGES || raced.runs < RUNS => Err(format!("that was no race: {raced:?}")),
                 None => {
-                    println!("    ({}: {} runs, {} exchanges)", operation.name, raced.runs, raced.exchanges);
+                    println!("    ({name}{suffix}: {} runs, {} exchanges)", raced.runs, raced.exchanges);
                     Ok(())
                 }
             }
@@ -179,7 +188,7 @@ fn races() -> impl Iterator<Item = Case> {
     let bites = ["create", "create-symlinks", "update-ldcache"].map(|name| {
         Case::new(format!("race::{name}_bites_without_by-descriptor"), move |folder| {
             let operation = Operation::named(name).ok_or("there is no such operation")?;
-            match race::race(folder, operation, Build::Without(&[Defence::ByDescriptor]))? {
+            match race::race(folder, operation, Build::Without(&[Defence::ByDescriptor]), None)? {
                 race::Raced { escape: Some(why), .. } if why.starts_with("outside changed") => Ok(()),
                 raced => Err(format!("what is looked up twice was not caught: {raced:?}")),
             }
