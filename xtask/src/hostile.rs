@@ -34,7 +34,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     dist::run_all()?;
     build()?;
     say("attacking");
-    let mut suite = test::command();
+    let mut suite = test::command()?;
     suite.args(["--package", "corten-hostile", "--no-fail-fast", "--"]);
     crate::shell::run(suite.args(arguments))
 }

@@ -12,8 +12,10 @@ use crate::{
 use root::Defence::HookEnvironment;
 use std::{
     fs,
+    io::Write,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// A library that leaves a mark as soon as it is loaded. It needs no header, as machines without any can link.
@@ -31,15 +33,30 @@ unsigned la_version(unsigned version) { return version; }
 pub const ATTACK_23266: Attack = Attack { name: "cve-2025-23266", image: trap, ..ATTACK };
 
 fn trap(image: &Image) {
-    let (source, library) = (image.folder.join("evil.c"), image.path("evil.so"));
-    let made = fs::write(&source, CODE).map_err(|why| why.to_string()).and_then(|()| {
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-w", "-o"]).arg(&library).arg(&source);
-        cc.arg(format!("-DMARK={:?}", image.outside("etc/executed")));
-        let done = cc.output().map_err(|why| format!("cc, which Rust links with: {why}"))?;
-        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
-    });
-    made.unwrap_or_else(|why| panic!("the trap cannot be made: {why}"));
+    let made = compile(&image.outside("etc/executed")).map(|library| image.program("evil.so", library));
+    if let Err(why) = made {
+        panic!("the trap cannot be made: {why}");
+    }
+}
+
+/// The library that leaves its mark there. On a machine with a system of its own the compiler is that of the machine below,
+/// which is seen at `/host`.
+fn compile(mark: &Path) -> Result<Vec<u8>, String> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("tmp/corten-trap-{}-{number}.so", std::process::id());
+    let below = Path::new(if Path::new("/host/usr").is_dir() { "/host" } else { "/" });
+    let mut cc = Command::new("chroot");
+    cc.arg(below).args(["cc", "-shared", "-fPIC", "-w", "-x", "c", "-o"]).arg(format!("/{name}"));
+    cc.arg(format!("-DMARK={mark:?}")).arg("-").stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = cc.spawn().map_err(|why| format!("chroot: {why}"))?;
+    // Dropped at once, so that the compiler sees its end. It says itself if it did not get all of it.
+    let _ = child.stdin.take().map(|mut input| input.write_all(CODE.as_bytes()));
+    let done = child.wait_with_output().map_err(|why| why.to_string())?;
+    let library = below.join(name);
+    let content = fs::read(&library);
+    let _ = fs::remove_file(library);
+    content.map_err(|why| format!("cc, which Rust links with: {why}: {}", String::from_utf8_lossy(&done.stderr)))
 }
 
 /// Programs of ours with the image's environment. (The shim becomes runc in the environment that the engine gave it.)

@@ -52,7 +52,12 @@ pub struct Runner {
 impl Runner {
     /// The `main` of a test program: enters the machine, or, if that is done, runs there what the command line's filter
     /// names.
-    pub fn main(suite: &'static str, place: Place, on_the_machine: bool, cases: fn() -> Vec<Case>) -> ExitCode {
+    pub fn main(
+        suite: &'static str,
+        place: Place,
+        on_the_machine: bool,
+        cases: impl FnOnce() -> Vec<Case>,
+    ) -> ExitCode {
         let words: Vec<_> = env::args().skip(1).collect();
         let filter = words.iter().find(|word| !word.starts_with('-'));
         let chosen: Vec<_> =
