@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod dist;
+mod fuzz;
 mod hardware_check;
 mod hostile;
 mod shell;
@@ -22,6 +23,7 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ("test", "run every test, installing first what they need from the distribution", test::run),
     ("hostile", "attack what is built with every image that means harm", hostile::run),
     ("dist", "build everything there is to install into target/dist", dist::run),
+    ("fuzz", "let libFuzzer look for inputs for which something does not hold", fuzz::run),
     ("bench", "measure what a GPU costs at container start, beside plain runc and beside the original", bench::run),
     (
         "hardware-check",

@@ -87,6 +87,9 @@ impl Defence {
     /// Whether it is in force.
     #[cfg(feature = "undefended")]
     pub fn stands(self) -> bool {
-        !std::env::var(VARIABLE).is_ok_and(|off| off.split(',').any(|name| name == self.name()))
+        // Read once: a hook forgets its environment, and must not get its defences back by that.
+        static OFF: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        let off = OFF.get_or_init(|| std::env::var(VARIABLE).unwrap_or_default());
+        !off.split(',').any(|name| name == self.name())
     }
 }

@@ -147,6 +147,7 @@ fn the_profile_names_the_gpus_of_dev() {
         node(name, minor);
     }
     fs::write(dev.join("nvidia1"), "").unwrap();
+    mknodat(CWD, dev.join("nvidia9"), FileType::CharacterDevice, 0o666.into(), makedev(1, 3)).unwrap();
     symlink("nvidia5", dev.join("nvidia2")).unwrap();
     let said = succeeds(&stage, &["update-application-profile"]);
     assert!(said.contains("dropping invalid minor number 70: must be in range [0, 63]"), "{said}");
@@ -184,6 +185,46 @@ fn forward_compatibility_is_decided_anew() {
     // Without a version of the host nothing is decided, and no state is needed.
     let output = with_state(&stage, &["enable-cuda-compat"], "");
     assert!(output.status.success(), "{}", stderr(&output));
+}
+
+/// On Orin the host's CUDA version is what is known, and NVIDIA's images have a folder of their own for it (reference:
+/// cdi-and-ctk.md, 6.3). What the library's note says decides there.
+#[test]
+fn orins_libraries_are_judged_by_their_cuda_version() {
+    let stage = Stage::new();
+    let folder = root(&stage).join("usr/local/cuda/compat_orin");
+    fs::create_dir_all(&folder).unwrap();
+    let body = br#"{"Format": 1, "CUDA Version": "12.8", "Driver": [], "Device": []}"#;
+    let name = b"NVIDIA Corporation\0";
+    let mut note: Vec<u8> =
+        [name.len(), body.len(), 1].iter().flat_map(|number| (*number as u32).to_le_bytes()).collect();
+    for part in [&name[..], body] {
+        note.extend(part);
+        note.resize(note.len().next_multiple_of(4), 0);
+    }
+    fs::write(stage.path("note"), note).unwrap();
+    stage.write("empty.c", "");
+    let library = folder.join("libcuda.so.1.1");
+    let tool = |program: &str, words: &[&str]| {
+        let done = std::process::Command::new(program).args(words).output().unwrap();
+        assert!(done.status.success(), "{program}: {}", stderr(&done));
+    };
+    tool("cc", &["-shared", "-nostdlib", "-o", library.to_str().unwrap(), &stage.text("empty.c")]);
+    let section = format!(".note.cuda.fwd_compatibility={}", stage.text("note"));
+    tool("objcopy", &["--add-section", &section, library.to_str().unwrap()]);
+    let elsewhere = "--cuda-compat-container-root=/usr/local/cuda/compat_orin";
+    for (options, wanted) in [
+        (&["--host-cuda-version=12.4", elsewhere][..], true),
+        (&["--host-cuda-version=12.8", elsewhere], false),
+        (&["--host-cuda-version=11.4", elsewhere], true),
+        (&["--host-cuda-version=11.4"], false),
+        // The note names no driver series, so this cannot be one of them.
+        (&["--host-driver-version=0.9", elsewhere], false),
+    ] {
+        succeeds(&stage, &[&["enable-cuda-compat"][..], options].concat());
+        let drop_in = stage.read("bundle/rootfs/etc/ld.so.conf.d/00-compat-corten.conf");
+        assert_eq!(drop_in, if wanted { "/usr/local/cuda/compat_orin\n" } else { "" }, "{options:?}");
+    }
 }
 
 #[test]
@@ -233,4 +274,60 @@ fn the_root_may_come_from_the_state_or_a_file() {
         assert!(with_state(&stage, &args, "").status.success());
         fs::remove_file(stage.path("other/y")).unwrap();
     }
+}
+
+/// What the hooks of a start do one after the other, in one process and with one state.
+#[test]
+fn several_hooks_may_be_one_process() {
+    let stage = Stage::new();
+    let compat = root(&stage).join("usr/local/cuda/compat");
+    fs::create_dir_all(&compat).unwrap();
+    fs::write(compat.join("libcuda.so.570.86.10"), "").unwrap();
+    let dev = root(&stage).join("dev");
+    fs::create_dir(&dev).unwrap();
+    mknodat(CWD, dev.join("nvidia3"), FileType::CharacterDevice, 0o666.into(), makedev(195, 3)).unwrap();
+    let jobs = "--quiet jobs create-symlinks --link libcuda.so.1::/usr/lib/libcuda.so enable-cuda-compat \
+                --host-driver-version=550.54.14 update-ldcache --folder /usr/lib disable-device-node-modification \
+                update-application-profile";
+    let jobs: Vec<&str> = jobs.split_whitespace().collect();
+    assert_eq!(succeeds(&stage, &jobs), "");
+    assert_eq!(link(&stage, "usr/lib/libcuda.so"), "libcuda.so.1");
+    assert_eq!(stage.read("bundle/rootfs/etc/ld.so.conf.d/00-compat-corten.conf"), "/usr/local/cuda/compat\n");
+    let profile = "bundle/rootfs/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf";
+    assert!(stage.read(profile).contains("0x8]"));
+    // Those that are not known stop nobody; the first that fails stops the rest.
+    let said = succeeds(&stage, &["jobs", "newer", "--x", "y", "create-symlinks", "--link", "t::/made"]);
+    assert!(said.contains("Unsupported CDI hook: newer") && said.lines().count() == 1, "{said}");
+    assert_eq!(link(&stage, "made"), "t");
+    let failing = ["jobs", "create-symlinks", "--link", "t::/usr", "create-symlinks", "--link", "t::/never"];
+    fails(&stage, &failing, "failed to create symlink: /usr");
+    assert!(!root(&stage).join("never").is_symlink());
+}
+
+/// What an image may have in its environment, where a spec's hook has none of its own, changes nothing.
+#[test]
+fn the_environment_counts_for_nothing() {
+    let stage = Stage::new();
+    fs::create_dir(root(&stage).join("folder")).unwrap();
+    let state = format!("{{\"bundle\": {:?}}}", stage.text("bundle"));
+    let mut said = Vec::new();
+    for hostile in [false, true] {
+        let mut command = stage.command("nvidia-cdi-hook");
+        command.args(["create-symlinks", "--link", "t::/folder"]);
+        if hostile {
+            for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "PATH", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH"] {
+                command.env(name, "full");
+            }
+            command.env("LC_ALL", "xx").env("GCONV_PATH", "/evil").env("NVIDIA_CTK_CONFIG_FILE_PATH", "/evil");
+            command.env("GLIBC_TUNABLES", "glibc.malloc.check=3").env("XDG_CONFIG_HOME", "/evil").env("NO_COLOR", "");
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(state.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        let text = text.split_once("msg=").map_or(text.clone(), |(_, rest)| rest.to_owned());
+        said.push(text);
+    }
+    assert_eq!(said[0], said[1]);
 }

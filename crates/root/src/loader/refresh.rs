@@ -55,22 +55,22 @@ impl ContainerRoot {
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
         self.make(&steps, || Ok::<_, RootError>(()))?;
-        driver.clear_up(self, layout);
+        driver.clear_up(self, layout, reader.litter);
         Ok(done)
     }
 }
 
 /// What lies in some folders.
-struct Scan {
+pub(super) struct Scan {
     folders: Vec<Folder>,
     /// Entries for the cache, and whether each was put into the container.
-    entries: Vec<(Entry, bool)>,
+    pub(super) entries: Vec<(Entry, bool)>,
     /// Links of sonames that are missing or lead to something else.
-    links: Vec<Link>,
+    pub(super) links: Vec<Link>,
 }
 
 impl Scan {
-    fn of(reader: &mut Reader, folders: Vec<Folder>) -> Scan {
+    pub(super) fn of(reader: &mut Reader, folders: Vec<Folder>) -> Scan {
         let (mut entries, mut links) = (Vec::new(), Vec::new());
         for folder in &folders {
             let writable = !reader.root.is_read_only(&folder.path);
@@ -118,9 +118,11 @@ impl Scan {
     }
 
     /// Removes what a hook that was killed may have left beside what it was about to replace.
-    fn clear_up(&self, root: &ContainerRoot, layout: &Layout) {
+    /// `litter` says whether the folders hold anything of that kind: a name that is absent costs an overlay more to look
+    /// up than it is worth.
+    fn clear_up(&self, root: &ContainerRoot, layout: &Layout, litter: bool) {
         let mut folders = Folders::new(root);
-        let ours = self.entries.iter().filter(|(_, mounted)| *mounted).filter_map(|(entry, _)| {
+        let ours = self.entries.iter().filter(|(_, mounted)| litter && *mounted).filter_map(|(entry, _)| {
             let folder = ContainerPath::new(entry.folder()).ok()?;
             Some(folder.join(&entry.name))
         });
@@ -164,7 +166,7 @@ fn cache(
     }
     let path = super::file(layout);
     let existing = existing_cache(root, &path, remarks)?;
-    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, None, remarks));
     let ours = replace_stale(root, &mut cache, driver);
     cache.put_first(compat.entries.iter().map(|(entry, _)| entry.clone()).chain(ours).collect());
     if existing.is_some_and(|existing| existing == cache) {
@@ -207,8 +209,7 @@ fn is_gone(root: &ContainerRoot, entry: &Entry) -> bool {
 
 /// Folders with libraries that the container's own ldconfig would not search.
 fn unknown(root: &ContainerRoot, scan: &Scan, layout: &Layout, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
-    let but = DropIn::Driver.file();
-    let known = conf::folders(root, Some(&but), remarks).into_iter().chain(collect::built_in(layout));
+    let known = conf::folders(root, Some(DropIn::Driver), remarks).into_iter().chain(collect::built_in(layout));
     let known = existing(root, known);
     let holds_any = |folder: &&Folder| scan.entries.iter().any(|(entry, _)| entry.folder() == folder.path.as_str());
     let new = scan.folders.iter().filter(|folder| known.iter().all(|known| known.identity != folder.identity));
