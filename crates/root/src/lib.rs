@@ -12,6 +12,7 @@
 //!   [`ContainerRoot::refresh_loader`], [`ContainerRoot::prefer_compat`], [`ContainerRoot::write_profile`] and
 //!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
 //!   read-only.
+//! - [`Defence`] names what protects the host meanwhile, for whoever wants to see that it does.
 //! - [`mount`] is for whoever mounts the host's files from outside, as `nvidia-container-cli` does: in the mount namespace of
 //!   a process that [`namespace`] leads to.
 //! - [`child`] and [`signals`] are what running programs and services need of the system that takes `unsafe`.
@@ -22,6 +23,7 @@ pub mod child;
 mod compat;
 mod container;
 mod cover;
+mod defence;
 mod error;
 pub mod exec;
 mod folders;
@@ -37,11 +39,14 @@ mod profile;
 mod resolve;
 pub mod signals;
 mod survey;
+#[cfg(feature = "undefended")]
+mod undefended;
 mod writable;
 
 pub use apply::{Done, Step};
 pub use compat::CompatFound;
 pub use container::{ContainerRoot, Owner};
+pub use defence::Defence;
 pub use error::RootError;
 pub use permissions::Permissions;
 pub use resolve::Resolver;
