@@ -1,7 +1,12 @@
 //! The catalogue as libnvidia-container has it: which of a driver's files it knows, in its order (reference:
 //! libnvidia-container.md 9). What to do with them is `crates/legacy`'s business.
 
-use crate::{Capabilities, catalogue};
+use crate::{
+    Capabilities, Roots, catalogue,
+    kernel::optional,
+    procfs::{self, Fields, Majors},
+};
+use oci::HostPath;
 
 /// A file that libnvidia-container knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,25 @@ pub fn link_beside(file_name: &str) -> Option<(&'static str, String)> {
 /// The folder where programs meet the MPS daemon, unless a variable names another.
 pub const MPS_FOLDER: LegacyFile =
     LegacyFile { name: catalogue::MPS_FOLDER.name, capabilities: catalogue::MPS_FOLDER.capabilities };
+
+/// Major of the nodes that open MIG's capabilities; `None` where the kernel has none, and the files of procfs themselves
+/// are what opens them (section 11).
+pub fn capability_major(roots: &Roots) -> Option<u32> {
+    let devices = optional(&roots.proc.join("devices")).ok()??;
+    Majors::parse(&devices).get("nvidia-caps")
+}
+
+/// The minor that a file of a capability names.
+pub fn capability_minor(file: &HostPath) -> Option<u32> {
+    let text = optional(file).ok()??;
+    Fields::new(&text).number("DeviceFileMinor")
+}
+
+/// Minors of the capability nodes of all instances that a GPU (by its minor) has or could have.
+pub fn mig_minors(roots: &Roots, gpu: u32) -> Vec<u32> {
+    let text = optional(&roots.proc.join("driver/nvidia-caps/mig-minors")).ok().flatten().unwrap_or_default();
+    procfs::mig_minors_of(&text, gpu)
+}
 
 #[cfg(test)]
 mod tests {

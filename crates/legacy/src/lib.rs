@@ -9,14 +9,17 @@
 //! original's, because scripts match on it.
 #![forbid(unsafe_code)]
 
+pub mod caps;
 mod device;
 mod driver;
 mod error;
 pub mod imex;
+pub mod log_file;
 mod machine;
 mod nvml_answer;
 pub mod options;
 pub mod select;
+pub mod version;
 
 pub use device::{Detail, DeviceInfo, DeviceNode, Gpu, MigDevice};
 pub use driver::DriverInfo;
