@@ -1,5 +1,5 @@
 //! `corten-root` on real trees, against the real ldconfig and loader, and inside mount namespaces. Needs root, `cc`,
-//! `ldconfig`, `chroot` and `unshare`; without them the tests fail and say so.
+//! `ldconfig`, `chroot`, `strace` and `unshare`; without them the tests fail and say so.
 
 // The lint counts only functions marked as tests, and helpers of tests are not.
 #![allow(clippy::unwrap_used)]
@@ -7,6 +7,7 @@
 mod hook;
 mod hostile;
 mod ldconfig;
+mod mounts;
 mod prepare;
 mod refresh;
 mod tree;
