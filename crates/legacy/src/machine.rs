@@ -4,7 +4,10 @@ use crate::{Error, device, nvml_answer};
 use host::{HostError, Inside, Inventory, NvmlFacts, Roots};
 use nvml::User;
 use oci::HostPath;
-use std::cell::{OnceCell, Ref, RefCell};
+use std::{
+    cell::{OnceCell, Ref, RefCell},
+    path::PathBuf,
+};
 
 /// How a machine is looked at: global options, or the members of `nvc_config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct Settings {
     pub mps_folder: Option<String>,
     /// `$XDG_RUNTIME_DIR`: where those who are not root keep NVML's answers.
     pub runtime_dir: Option<String>,
+    /// The program that asks NVML; `None` for the one beside this program.
+    pub helper: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -35,6 +40,7 @@ impl Default for Settings {
             path: None,
             mps_folder: None,
             runtime_dir: None,
+            helper: None,
         }
     }
 }
