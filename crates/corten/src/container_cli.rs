@@ -13,7 +13,7 @@ mod user;
 use crate::programs::Call;
 use argp::{Line, Stop, Word};
 use failure::Failure;
-use legacy::{Error, Machine, Settings, log_file, version};
+use legacy::{Error, Machine, Settings, kmods, log_file, version};
 use serde::Serialize;
 use std::{
     io::{self, Write},
@@ -110,6 +110,9 @@ impl Globals {
     /// The machine, looked at.
     fn machine(&self, imex: &[u32]) -> Result<Machine, Failure> {
         let settings = Settings { imex: imex.to_vec(), ..self.settings.clone() };
+        if self.load_kmods {
+            kmods::load(&settings, self.create_imex_channels);
+        }
         Machine::init(settings).map_err(Failure::of("initialization"))
     }
 }
@@ -119,6 +122,14 @@ impl Globals {
 struct Given(Vec<(&'static str, Option<String>)>, Vec<String>);
 
 impl Given {
+    fn options(&self) -> impl Iterator<Item = &(&'static str, Option<String>)> {
+        self.0.iter()
+    }
+
+    fn operands(&self) -> &[String] {
+        &self.1
+    }
+
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(given, _)| *given == name)
     }

@@ -71,11 +71,11 @@ pub fn link_beside(file_name: &str) -> Option<(&'static str, String)> {
 pub const MPS_FOLDER: LegacyFile =
     LegacyFile { name: catalogue::MPS_FOLDER.name, capabilities: catalogue::MPS_FOLDER.capabilities };
 
-/// Major of the nodes that open MIG's capabilities; `None` where the kernel has none, and the files of procfs themselves
-/// are what opens them (section 11).
-pub fn capability_major(roots: &Roots) -> Option<u32> {
+/// Major of the character devices of that name: `nvidia-caps` for the nodes that open MIG's capabilities (where the kernel
+/// has none, the files of procfs themselves are what opens them; section 11), `nvidia-caps-imex-channels`, `nvidia-uvm`.
+pub fn major(roots: &Roots, name: &str) -> Option<u32> {
     let devices = optional(&roots.proc.join("devices")).ok()??;
-    Majors::parse(&devices).get("nvidia-caps")
+    Majors::parse(&devices).get(name)
 }
 
 /// The minor that a file of a capability names.

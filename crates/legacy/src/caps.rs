@@ -34,7 +34,7 @@ pub fn access(folder: &str) -> String {
 impl Machine {
     /// Which style this machine has.
     pub fn caps_style(&self) -> Style {
-        match legacy::capability_major(&self.roots) {
+        match legacy::major(&self.roots, "nvidia-caps") {
             Some(_) => Style::Device,
             None => Style::Proc,
         }
@@ -45,7 +45,7 @@ impl Machine {
     /// # Errors
     /// There is no such file, or it names no node.
     pub fn cap_node(&self, path: &str) -> Result<DeviceNode, Error> {
-        let major = legacy::capability_major(&self.roots);
+        let major = legacy::major(&self.roots, "nvidia-caps");
         let major = major.ok_or_else(|| Error::new("no major number for nvidia-caps in /proc/devices"))?;
         let minor = legacy::capability_minor(&self.proc_file(path));
         let minor = minor.ok_or_else(|| Error::os(format!("open failed: {path}"), rustix::io::Errno::NOENT))?;
@@ -54,7 +54,7 @@ impl Machine {
 
     /// The nodes of all capabilities that the GPU has or could have.
     pub fn all_cap_nodes(&self, gpu: &Gpu) -> Vec<DeviceNode> {
-        let Some(major) = legacy::capability_major(&self.roots) else { return Vec::new() };
+        let Some(major) = legacy::major(&self.roots, "nvidia-caps") else { return Vec::new() };
         legacy::mig_minors(&self.roots, gpu.node.minor).into_iter().map(|minor| node(major, minor)).collect()
     }
 
