@@ -89,7 +89,7 @@ impl Machine {
         if let Some(user) = settings.user {
             log::info!("using unprivileged user {}:{}", user.uid, user.gid);
         }
-        let root = HostPath::new(&settings.root).map_err(|_| Error::invalid_argument())?;
+        let root = absolute(&settings.root).ok_or_else(Error::invalid_argument)?;
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);
         let version = working_driver(&roots)?;
@@ -135,6 +135,11 @@ impl Machine {
     pub fn known_facts(&self) -> Option<Ref<'_, NvmlFacts>> {
         Ref::filter_map(self.facts.borrow(), Option::as_ref).ok()
     }
+}
+
+/// A root may be given as seen from the working directory.
+fn absolute(root: &str) -> Option<HostPath> {
+    HostPath::new(std::path::absolute(root).ok()?.to_str()?).ok()
 }
 
 /// The version of a driver that NVML would start with.

@@ -1,7 +1,7 @@
 //! What the library needs of the program that has loaded it, and of itself: the environment, the log, and where
 //! `corten-nvml` is.
 
-use legacy::{Error, Machine, Settings, log_file, options::InitOptions};
+use legacy::{Error, Machine, Settings, kmods, log_file, options::InitOptions};
 use std::{
     env,
     ffi::CStr,
@@ -22,9 +22,11 @@ pub fn settings() -> Settings {
     Settings { helper: nvml_helper(), ..settings }
 }
 
-/// Looks at the machine.
+/// Looks at the machine, and loads the driver before where that is wanted.
 pub fn machine(settings: Settings, options: InitOptions) -> Result<Machine, Error> {
-    let _ = options;
+    if options.load_kmods {
+        kmods::load(&settings, !options.no_create_imex_channels);
+    }
     Machine::init(settings)
 }
 

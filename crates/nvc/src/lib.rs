@@ -24,7 +24,7 @@ use layout::{
     Config, ContainerConfig, Device, DeviceInfo, DeviceNode, DriverInfo, ImexChannel, ImexInfo, MigDevice, Version,
 };
 use legacy::{
-    Detail, Error, Machine,
+    Detail, Error, Machine, Work, caps,
     options::{DriverOptions, InitOptions},
     version,
 };
@@ -131,11 +131,12 @@ fn nvc_container_config_free(cfg: *mut ContainerConfig) {
 
 /// Looks at a container.
 fn nvc_container_new(ctx: *mut Context, cfg: *const ContainerConfig, opts: *const c_char) -> *mut Container {
-    on_machine(ctx, |machine| {
+    on_machine(ctx, |_| {
         // SAFETY: see the crate.
-        let (config, options) = unsafe { (take::container(cfg)?, memory::text(opts)) };
-        let container = Container::new(machine, &config, options.as_deref())?;
-        Ok(Box::into_raw(Box::new(container)))
+        let given = unsafe { cfg.as_ref() }.ok_or_else(Error::invalid_argument)?;
+        // SAFETY: see the crate.
+        let (config, options) = unsafe { (take::container(given), memory::text(opts)) };
+        Ok(Box::into_raw(Box::new(Container::new(*given, &config, options.as_deref())?)))
     })
     .unwrap_or(null_mut())
 }
@@ -179,7 +180,7 @@ fn nvc_device_info_free(info: *mut DeviceInfo) {
 fn nvc_nvcaps_style() -> c_int {
     const PROC: c_int = 1;
     const DEVICE: c_int = 2;
-    match host::legacy::capability_major(&host::Roots::new(oci::HostPath::root())) {
+    match host::legacy::major(&host::Roots::new(oci::HostPath::root()), "nvidia-caps") {
         Some(_) => DEVICE,
         None => PROC,
     }
@@ -200,7 +201,8 @@ fn nvc_nvcaps_device_from_proc_path(ctx: *mut Context, path: *const c_char, node
 fn nvc_driver_mount(ctx: *mut Context, cnt: *const Container, info: *const DriverInfo) -> c_int {
     act(ctx, cnt, info, |machine, container, info| {
         // SAFETY: see the crate.
-        container.mount_driver(machine, &unsafe { take::driver_info(info) })
+        let info = unsafe { take::driver_info(info) };
+        container.put(machine, |places| machine.driver_work(places, &info))
     })
 }
 
@@ -208,7 +210,8 @@ fn nvc_driver_mount(ctx: *mut Context, cnt: *const Container, info: *const Drive
 fn nvc_device_mount(ctx: *mut Context, cnt: *const Container, dev: *const Device) -> c_int {
     act(ctx, cnt, dev, |machine, container, device| {
         // SAFETY: see the crate.
-        container.mount_device(machine, &unsafe { take::gpu(device) }?)
+        let gpu = unsafe { take::gpu(device) }?;
+        container.put(machine, |places| machine.device_work(places, &gpu))
     })
 }
 
@@ -216,25 +219,27 @@ fn nvc_device_mount(ctx: *mut Context, cnt: *const Container, dev: *const Device
 fn nvc_mig_device_access_caps_mount(ctx: *mut Context, cnt: *const Container, dev: *const MigDevice) -> c_int {
     act(ctx, cnt, dev, |machine, container, device| {
         // SAFETY: see the crate.
-        container.mount_mig_access(machine, &unsafe { take::mig_device(device) }?)
+        let part = unsafe { take::mig_device(device) }?;
+        container.put(machine, |places| machine.mig_work(places, &part))
     })
 }
 
 /// Gives a container the right to partition GPUs.
 fn nvc_mig_config_global_caps_mount(ctx: *mut Context, cnt: *const Container) -> c_int {
-    act(ctx, cnt, &(), |machine, container, ()| container.mount_mig_config(machine))
+    act(ctx, cnt, &(), |machine, container, ()| container.put(machine, |_| machine.mig_global_work(&caps::config())))
 }
 
 /// Gives a container the right to watch all parts of GPUs.
 fn nvc_mig_monitor_global_caps_mount(ctx: *mut Context, cnt: *const Container) -> c_int {
-    act(ctx, cnt, &(), |machine, container, ()| container.mount_mig_monitor(machine))
+    act(ctx, cnt, &(), |machine, container, ()| container.put(machine, |_| machine.mig_global_work(&caps::monitor())))
 }
 
 /// Lets a container open all parts that a GPU has or could have.
 fn nvc_device_mig_caps_mount(ctx: *mut Context, cnt: *const Container, dev: *const Device) -> c_int {
     act(ctx, cnt, dev, |machine, container, device| {
         // SAFETY: see the crate.
-        container.mount_all_mig_caps(machine, &unsafe { take::gpu(device) }?)
+        let gpu = unsafe { take::gpu(device) }?;
+        container.put(machine, |_| Ok(machine.mig_gpu_work(&gpu)))
     })
 }
 
@@ -242,13 +247,13 @@ fn nvc_device_mig_caps_mount(ctx: *mut Context, cnt: *const Container, dev: *con
 fn nvc_imex_channel_mount(ctx: *mut Context, cnt: *const Container, chan: *const ImexChannel) -> c_int {
     act(ctx, cnt, chan, |machine, container, channel| {
         let channel = u32::try_from(channel.id).map_err(|_| Error::invalid_argument())?;
-        container.mount_imex_channel(machine, channel)
+        container.put(machine, |places| machine.imex_work(places, channel))
     })
 }
 
 /// Makes links and the loader's cache in a container.
 fn nvc_ldcache_update(ctx: *mut Context, cnt: *const Container) -> c_int {
-    act(ctx, cnt, &(), |machine, container, ()| container.update_ldcache(machine))
+    act(ctx, cnt, &(), |machine, container, ()| container.put(machine, |_| Ok(Work::loader())))
 }
 
 /// Why the last call that failed did.

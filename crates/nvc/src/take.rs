@@ -114,29 +114,21 @@ pub unsafe fn mig_device(device: &MigDevice) -> Result<legacy::MigDevice, Error>
     })
 }
 
-/// What a container's configuration says, in which nothing may be empty (section 13).
-pub struct Container {
-    pub pid: i32,
-    pub rootfs: String,
-    pub folders: [Option<String>; 4],
-}
-
 /// The configuration of a container.
 ///
 /// # Safety
-/// NULL, or a live structure whose members are NULL or live.
-pub unsafe fn container(config: *const ContainerConfig) -> Result<Container, Error> {
+/// The members are NULL or live.
+pub unsafe fn container(config: &ContainerConfig) -> legacy::ContainerConfig {
     // SAFETY: the caller's word.
-    let config = unsafe { config.as_ref() }.ok_or_else(Error::invalid_argument)?;
-    let given = [config.bins_dir, config.libs_dir, config.libs32_dir, config.cudart_dir, config.ldconfig];
-    // SAFETY: the caller's word.
-    let given = given.map(|string| unsafe { text(string) });
-    // SAFETY: the caller's word.
-    let rootfs = unsafe { text(config.rootfs) }.unwrap_or_default();
-    let is_empty = |folder: &Option<String>| folder.as_deref() == Some("");
-    if config.pid <= 0 || !rootfs.starts_with('/') || given.iter().any(is_empty) {
-        return Err(Error::invalid_argument());
+    unsafe {
+        legacy::ContainerConfig {
+            pid: config.pid,
+            rootfs: text(config.rootfs).unwrap_or_default(),
+            bins_dir: text(config.bins_dir),
+            libs_dir: text(config.libs_dir),
+            libs32_dir: text(config.libs32_dir),
+            cudart_dir: text(config.cudart_dir),
+            ldconfig: text(config.ldconfig),
+        }
     }
-    let [bins, libs, libs32, cudart, _ldconfig] = given;
-    Ok(Container { pid: config.pid, rootfs, folders: [bins, libs, libs32, cudart] })
 }
