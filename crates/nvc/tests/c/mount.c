@@ -1,0 +1,169 @@
+/*
+ * Makes a container of a folder, puts all into it that there is, and says what came of it and what it has then. Arguments:
+ * the folder, options of the container, and words of what to try beside driver and GPUs: parts, config, monitor, caps, imex,
+ * twice.
+ */
+#define _GNU_SOURCE
+#include <nvc.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct nvc_context *ctx;
+static struct nvc_container *cnt;
+static int argument_count;
+static char **arguments;
+
+static void said(const char *call, int result)
+{
+    printf("%s: %d", call, result);
+    if (result < 0)
+        printf(", %s", nvc_error(ctx));
+    putchar('\n');
+}
+
+#define NUMBER(call) said(#call, call)
+
+static int wanted(const char *word)
+{
+    for (int i = 3; i < argument_count; ++i)
+        if (strcmp(arguments[i], word) == 0)
+            return 1;
+    return 0;
+}
+
+static void need(int ok, const char *what)
+{
+    if (!ok) {
+        perror(what);
+        exit(2);
+    }
+}
+
+/* A process in a mount namespace like that of a container whose hooks run: its root is there and not entered yet. */
+static pid_t container(const char *root)
+{
+    int ready[2];
+    char path[4096], byte;
+    pid_t pid;
+
+    need(pipe(ready) == 0, "pipe");
+    pid = fork();
+    need(pid >= 0, "fork");
+    if (pid == 0) {
+        need(unshare(CLONE_NEWNS) == 0, "unshare");
+        need(mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0, "private");
+        need(mount(root, root, NULL, MS_BIND, NULL) == 0, "root");
+        snprintf(path, sizeof(path), "%s/proc", root);
+        need(mount("/proc", path, NULL, MS_BIND | MS_REC, NULL) == 0, path);
+        snprintf(path, sizeof(path), "%s/dev", root);
+        need(mount("tmpfs", path, "tmpfs", MS_NOSUID, NULL) == 0, path);
+        need(write(ready[1], "x", 1) == 1, "write");
+        pause();
+        _exit(0);
+    }
+    close(ready[1]);
+    need(read(ready[0], &byte, 1) == 1, "container");
+    close(ready[0]);
+    return pid;
+}
+
+/* Mounts below the root, without where they come from: place, options, type. */
+static void mounts(pid_t pid, const char *root)
+{
+    char path[64], line[8192];
+    FILE *table;
+
+    snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+    table = fopen(path, "r");
+    need(table != NULL, path);
+    puts("# mounts");
+    fflush(stdout);
+    while (fgets(line, sizeof(line), table) != NULL) {
+        char place[4096], options[1024], type[64];
+        const char *rest = strstr(line, " - ");
+
+        if (rest == NULL || sscanf(line, "%*s %*s %*s %*s %4095s %1023s", place, options) != 2 ||
+            sscanf(rest, " - %63s", type) != 1)
+            continue;
+        if (strncmp(place, root, strlen(root)) == 0)
+            printf("%s %s %s\n", place + strlen(root), options, type);
+    }
+    fclose(table);
+}
+
+static void devices(void)
+{
+    struct nvc_device_info *info = nvc_device_info_new(ctx, NULL);
+
+    need(info != NULL, "nvc_device_info_new");
+    for (size_t i = 0; i < info->ngpus; ++i) {
+        const struct nvc_device *gpu = &info->gpus[i];
+
+        NUMBER(nvc_device_mount(ctx, cnt, gpu));
+        for (size_t j = 0; wanted("parts") && j < gpu->mig_devices.ndevices; ++j)
+            NUMBER(nvc_mig_device_access_caps_mount(ctx, cnt, &gpu->mig_devices.devices[j]));
+        if (wanted("caps"))
+            NUMBER(nvc_device_mig_caps_mount(ctx, cnt, gpu));
+    }
+    nvc_device_info_free(info);
+}
+
+static void configure(void)
+{
+    struct nvc_driver_info *info = nvc_driver_info_new(ctx, NULL);
+
+    need(info != NULL, "nvc_driver_info_new");
+    NUMBER(nvc_driver_mount(ctx, cnt, info));
+    devices();
+    if (wanted("config"))
+        NUMBER(nvc_mig_config_global_caps_mount(ctx, cnt));
+    if (wanted("monitor"))
+        NUMBER(nvc_mig_monitor_global_caps_mount(ctx, cnt));
+    if (wanted("imex")) {
+        const struct nvc_imex_channel there = {0}, absent = {77};
+
+        NUMBER(nvc_imex_channel_mount(ctx, cnt, &there));
+        NUMBER(nvc_imex_channel_mount(ctx, cnt, &absent));
+    }
+    NUMBER(nvc_ldcache_update(ctx, cnt));
+    nvc_driver_info_free(info);
+}
+
+int main(int argc, char **argv)
+{
+    struct nvc_container_config *cfg;
+    pid_t pid;
+
+    if (argc < 3)
+        return 2;
+    argument_count = argc;
+    arguments = argv;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    pid = container(argv[1]);
+    ctx = nvc_context_new();
+    NUMBER(nvc_init(ctx, NULL, NULL));
+    cfg = nvc_container_config_new(pid, argv[1]);
+    cnt = nvc_container_new(ctx, cfg, argv[2]);
+    if (cnt == NULL)
+        printf("nvc_container_new: %s\n", nvc_error(ctx));
+    else {
+        configure();
+        if (wanted("twice"))
+            configure();
+        mounts(pid, argv[1]);
+    }
+    nvc_container_free(cnt);
+    nvc_container_config_free(cfg);
+    NUMBER(nvc_shutdown(ctx));
+    nvc_context_free(ctx);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return 0;
+}
