@@ -74,7 +74,7 @@ impl Machine {
     /// `invalid argument` for an empty root or cache; a root that is none; and what the original says when NVML does not
     /// start: no library, no module, or a library for another module.
     pub fn init(settings: Settings) -> Result<Machine, Error> {
-        log::info!("initializing library context (version={}, build=)", env!("CARGO_PKG_VERSION"));
+        log::info!("initializing library context (version={}, build=)", crate::version::TEXT);
         if settings.root.is_empty() || settings.ldcache.is_empty() {
             return Err(Error::invalid_argument());
         }
@@ -83,7 +83,8 @@ impl Machine {
         if let Some(user) = settings.user {
             log::info!("using unprivileged user {}:{}", user.uid, user.gid);
         }
-        let root = HostPath::new(&settings.root).map_err(|_| Error::invalid_argument())?;
+        let nowhere = |_| Error::os("change root failed", rustix::io::Errno::NOENT);
+        let root = HostPath::new(&settings.root).map_err(nowhere)?;
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);
         let version = working_driver(&roots)?;
