@@ -4,7 +4,10 @@ use crate::{Error, device, nvml_answer};
 use host::{HostError, Inside, Inventory, NvmlFacts, Roots};
 use nvml::User;
 use oci::HostPath;
-use std::cell::{OnceCell, Ref, RefCell};
+use std::{
+    cell::{OnceCell, Ref, RefCell},
+    path::PathBuf,
+};
 
 /// How a machine is looked at: global options, or the members of `nvc_config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct Settings {
     pub mps_folder: Option<String>,
     /// `$XDG_RUNTIME_DIR`: where those who are not root keep NVML's answers.
     pub runtime_dir: Option<String>,
+    /// The program that asks NVML; `None` for the one beside this program.
+    pub helper: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -35,6 +40,7 @@ impl Default for Settings {
             path: None,
             mps_folder: None,
             runtime_dir: None,
+            helper: None,
         }
     }
 }
@@ -83,8 +89,7 @@ impl Machine {
         if let Some(user) = settings.user {
             log::info!("using unprivileged user {}:{}", user.uid, user.gid);
         }
-        let nowhere = |_| Error::os("change root failed", rustix::io::Errno::NOENT);
-        let root = HostPath::new(&settings.root).map_err(nowhere)?;
+        let root = absolute(&settings.root).ok_or_else(|| Error::os("change root failed", rustix::io::Errno::NOENT))?;
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);
         let version = working_driver(&roots)?;
@@ -130,6 +135,11 @@ impl Machine {
     pub fn known_facts(&self) -> Option<Ref<'_, NvmlFacts>> {
         Ref::filter_map(self.facts.borrow(), Option::as_ref).ok()
     }
+}
+
+/// A root may be given as seen from the working directory.
+fn absolute(root: &str) -> Option<HostPath> {
+    HostPath::new(std::path::absolute(root).ok()?.to_str()?).ok()
 }
 
 /// The version of a driver that NVML would start with.

@@ -18,7 +18,7 @@ impl Machine {
         let fingerprint = Fingerprint::take(&self.roots, inventory).map_err(|error| Error::new(error.to_string()))?;
         let ask = Ask {
             wanted: "what NVML knows about this machine".to_owned(),
-            helper: nvml::default_helper(),
+            helper: self.settings.helper.clone().unwrap_or_else(nvml::default_helper),
             library: fingerprint.nvml.as_ref().map(|library| library.path.clone()),
             fingerprint,
             user: self.settings.user,
