@@ -34,9 +34,7 @@ pub fn main(call: Call) -> ExitCode {
             Err(_) => (String::new(), ExitCode::FAILURE),
         },
         Err(Failure::Said(line)) => (format!("{short}: {line}\n"), ExitCode::FAILURE),
-        Err(Failure::CommandLine { program, said }) => {
-            (format!("{program}: {said}\n{}", help::hint(&program)), ExitCode::FAILURE)
-        }
+        Err(Failure::CommandLine { program, said, hint }) => (format!("{program}: {said}\n{hint}"), ExitCode::FAILURE),
         Err(Failure::Missing(text)) => (text, ExitCode::FAILURE),
     };
     // Nothing is left to do about a stderr that is closed.
@@ -48,25 +46,26 @@ fn run(full: &str, short: &str, words: Vec<String>) -> Result<(), Failure> {
     let mut line = Line::new(GLOBAL, words);
     let mut given = Given::default();
     let name = loop {
-        match line.next().map_err(|stop| stopped(stop, full, None))? {
+        match line.next().map_err(|stop| stopped(stop, full, short, None))? {
             Some(Word::Option(name, value)) => given.0.push((name, value)),
             Some(Word::Operand(word)) => break word,
-            None => return Err(Failure::Missing(help::short_usage(full, None))),
+            None => return Err(Failure::Missing(help::short_usage(short, None))),
         }
     };
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(Failure::Missing(help::short_usage(full, None)));
+        return Err(Failure::Missing(help::short_usage(short, None)));
     };
     let globals = Globals::new(short, &given)?;
     (command.run)(&globals, line.rest(), command)
 }
 
-fn stopped(stop: Stop, program: &str, command: Option<&Command>) -> Failure {
+/// `named` is what argp calls the program in errors: by its whole path, where no command has been read yet.
+fn stopped(stop: Stop, named: &str, program: &str, command: Option<&Command>) -> Failure {
     match stop {
         Stop::Help => Failure::Asked(help::help(program, command)),
         Stop::Usage => Failure::Asked(help::usage(program, command)),
         Stop::Version => Failure::Asked(version_lines()),
-        Stop::Wrong(said) => Failure::CommandLine { program: program.to_owned(), said },
+        Stop::Wrong(said) => Failure::CommandLine { program: named.to_owned(), hint: help::hint(program), said },
     }
 }
 
@@ -153,11 +152,17 @@ fn command_line(globals: &Globals, words: Vec<String>, command: &Command, operan
     let program = format!("{} {}", globals.program, command.name);
     let mut line = Line::new(command.options, words);
     let mut given = Given::default();
-    while let Some(word) = line.next().map_err(|stop| stopped(stop, &program, Some(command)))? {
+    while let Some(word) = line.next().map_err(|stop| stopped(stop, &program, &program, Some(command)))? {
         match word {
             Word::Option(name, value) => given.0.push((name, value)),
             Word::Operand(_) if given.1.len() == operands => {
-                return Err(Failure::CommandLine { program, said: "Too many arguments".to_owned() });
+                return Err(match command.operand {
+                    Some(_) => Failure::Missing(help::short_usage(&program, Some(command))),
+                    None => {
+                        let hint = help::hint(&program);
+                        Failure::CommandLine { program, said: "Too many arguments".to_owned(), hint }
+                    }
+                });
             }
             Word::Operand(word) => given.1.push(word),
         }

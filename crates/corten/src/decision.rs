@@ -10,9 +10,10 @@ use crate::{
     runtime::programs,
 };
 use host::{Capabilities, Capability, Inventory, Platform, Wanted};
-use oci::HostPath;
+use oci::{ContainerPath, HostPath};
 use plan::{
-    Config, Edits, Layout, Mode, PlanError, Request,
+    Config, Edits, Layout, Loader, Mode, PlanError, Request,
+    compat::{self, CompatLibrary, HostVersions},
     mode::{self, Resolved},
     request::ImexRequest,
     requirement::RequirementError,
@@ -77,6 +78,7 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
             }
             let mut edits = plan::plan(request, &inventory, config, &target.layout, &hook_path(config)?)
                 .map_err(|error| plan_fault(&error))?;
+            target.prefer_compat(&mut edits, &inventory, config);
             if let Some(shelf) = &target.shelf {
                 shelf.fit(&mut edits, &target.root, &container.mounts()?);
                 // In a root that cannot be written this only says what is missing.
@@ -130,6 +132,25 @@ impl Target {
         }
         let shelf = Shelf::find(&container.mounts()?)?;
         Ok(Target { root, layout: shelf.layout(layout), shelf: Some(shelf) })
+    }
+
+    /// Puts the image's own libcuda before the driver's, where it is made for a driver like this machine's: what the
+    /// original does by a hook (reference: runtime-and-hook.md, 8.4).
+    fn prefer_compat(&self, edits: &mut Edits, inventory: &Inventory, config: &Config) {
+        if self.layout.loader == Loader::Musl || !compat::is_wanted(edits, config) {
+            return;
+        }
+        let folder = ContainerPath::root().join(compat::FOLDER);
+        match self.root.find_compat(&folder, &mut edits.remarks) {
+            Ok(Some(found)) => {
+                let library = CompatLibrary { version: &found.version, note: found.note.as_deref() };
+                let driver = inventory.driver.as_ref().map(|driver| driver.version.as_str());
+                compat::settle(edits, &found.folder, &library, &HostVersions { driver, cuda: None });
+            }
+            Ok(None) => {}
+            // The driver's own works with this machine in any case.
+            Err(error) => edits.remarks.push(format!("forward compatibility is left out: {error}")),
+        }
     }
 }
 

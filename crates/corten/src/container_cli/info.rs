@@ -9,10 +9,9 @@ use std::fmt::Write as _;
 pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(), Failure> {
     let given = command_line(globals, words, command, 0)?;
     let machine = globals.machine(&[])?;
-    let detection = Failure::of("detection");
-    let driver = machine.driver(&DriverOptions::default()).map_err(&detection)?;
-    let cuda = machine.cuda_version().map_err(&detection)?;
-    let devices = machine.devices(Detail::All).map_err(&detection)?;
+    let driver = machine.driver(&DriverOptions::default()).map_err(Failure::detection)?;
+    let cuda = machine.cuda_version().map_err(Failure::detection)?;
+    let devices = machine.devices(Detail::All).map_err(Failure::detection)?;
     let text = match (given.has("json"), given.has("csv")) {
         (true, _) => as_json(&driver, &cuda, &devices),
         (_, true) => as_csv(&driver, &cuda, &devices),

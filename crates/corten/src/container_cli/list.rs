@@ -61,14 +61,14 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
     let channels = imex::parse(channels.as_deref().unwrap_or_default()).map_err(super::imex_failure)?;
     let wanted = wanted(&given, count == 0 || (count == 1 && !channels.is_empty()));
     let machine = globals.machine(&channels)?;
-    let detection = Failure::of("detection");
     let options = DriverOptions {
         no_persistenced: given.has("no-persistenced"),
         no_fabricmanager: given.has("no-fabricmanager"),
+        no_gsp_firmware: given.has("no-gsp-firmware"),
         ..DriverOptions::default()
     };
-    let driver = machine.driver(&options).map_err(&detection)?;
-    let devices = machine.devices(Detail::Names).map_err(&detection)?;
+    let driver = machine.driver(&options).map_err(Failure::detection)?;
+    let devices = machine.devices(Detail::Names).map_err(Failure::detection)?;
     let list = wanted.device.clone().unwrap_or_default();
     let selection = select::devices(&list, &devices).map_err(Failure::of("device"))?;
     let partition = |what: &str| {

@@ -65,6 +65,8 @@ const IMEX: Opt = Opt::new("imex-channel", Value("CHANNEL"), "An IMEX channel");
 const NO_PERSISTENCED: Opt = Opt::new("no-persistenced", Nothing, "Leave out the persistence daemon's socket");
 const NO_FABRICMANAGER: Opt = Opt::new("no-fabricmanager", Nothing, "Leave out the fabric manager's socket");
 
+const NO_FIRMWARE: Opt = Opt::new("no-gsp-firmware", Nothing, "Leave out the firmware");
+
 const LIST: &[Opt] = &[
     Opt::new("device", Value("ID"), "A device: UUID, bus id, index or GPU:MIG; or all").short('d'),
     Opt::new("libraries", Nothing, "Libraries").short('l'),
@@ -77,6 +79,7 @@ const LIST: &[Opt] = &[
     IMEX,
     NO_PERSISTENCED,
     NO_FABRICMANAGER,
+    NO_FIRMWARE,
     Opt::new("json", Nothing, "Print JSON (not in the original)"),
 ];
 
@@ -99,7 +102,7 @@ const CONFIGURE: &[Opt] = &[
     Opt::new("no-devbind", Nothing, "Mount no device nodes"),
     NO_PERSISTENCED,
     NO_FABRICMANAGER,
-    Opt::new("no-gsp-firmware", Nothing, "Leave out the firmware"),
+    NO_FIRMWARE,
     Opt::new("no-cntlibs", Nothing, "The same as --cuda-compat-mode=disabled"),
     Opt::new("cuda-compat-mode", Value("MODE"), "What becomes of the image's own libcuda: mount, ldconfig or disabled"),
 ];

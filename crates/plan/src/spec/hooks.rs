@@ -6,6 +6,9 @@ use cdi::Hook;
 use host::Inventory;
 use serde::{Deserialize, Serialize};
 
+/// The word before several hooks that one process of `nvidia-cdi-hook` does.
+pub const JOBS: &str = "jobs";
+
 /// A hook that specifications can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,6 +90,21 @@ impl Hooks<'_> {
         }
     }
 
+    /// Puts the hooks that all devices have in common into one, where that is wanted: a low-level runtime starts and awaits
+    /// each as a process of its own.
+    pub(super) fn join(&self, edits: &mut SpecEdits) {
+        if !self.options.single_hook || edits.hooks.len() < 2 {
+            return;
+        }
+        let prefix = self.program_words();
+        let hooks = std::mem::take(&mut edits.hooks);
+        let words = hooks.iter().flat_map(|hook| hook.what.args.iter().skip(prefix.len()).cloned());
+        let words = prefix.iter().cloned().chain([JOBS.to_owned()]).chain(words).collect();
+        let rules: Vec<&str> = hooks.iter().map(|hook| hook.reason.rule.as_str()).collect();
+        let reason = Reason { request: "--hooks=one".to_owned(), rule: rules.join("; ") };
+        edits.hooks.push(Because::new(self.with_words(words), reason));
+    }
+
     /// What only a hook can do on this machine, where none is wanted.
     pub(super) fn missed(&self, inventory: &Inventory) -> Option<String> {
         let open = inventory.modify_device_files && self.options.mode == SpecMode::Nvml;
@@ -98,17 +116,24 @@ impl Hooks<'_> {
     }
 
     fn hook(&self, hook: HookName, args: impl Iterator<Item = String>) -> Hook {
+        let words = self.program_words().into_iter().chain([hook.name().to_owned()]).chain(args);
+        self.with_words(words.collect())
+    }
+
+    fn program_words(&self) -> Vec<String> {
         let program = &self.options.hook_program;
         let mut words = vec![program.file_name().to_owned()];
         if program.file_name() == "nvidia-ctk" {
             words.push("hook".to_owned());
         }
-        words.push(hook.name().to_owned());
-        words.extend(args);
+        words
+    }
+
+    fn with_words(&self, args: Vec<String>) -> Hook {
         Hook {
             hook_name: "createContainer".to_owned(),
-            path: program.to_string(),
-            args: words,
+            path: self.options.hook_program.to_string(),
+            args,
             env: vec!["NVIDIA_CTK_DEBUG=false".to_owned()],
             timeout: None,
         }
