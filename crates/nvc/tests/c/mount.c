@@ -46,24 +46,36 @@ static void need(int ok, const char *what)
     }
 }
 
-/* A process in a mount namespace like that of a container whose hooks run: its root is there and not entered yet. */
-static pid_t container(const char *root)
+/* A mount namespace like that of a container whose hooks run: its root is there and not entered yet. */
+static void prepare(const char *root)
+{
+    char path[4096];
+
+    need(unshare(CLONE_NEWNS) == 0, "unshare");
+    need(mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0, "private");
+    need(mount(root, root, NULL, MS_BIND, NULL) == 0, "root");
+    snprintf(path, sizeof(path), "%s/proc", root);
+    need(mount("/proc", path, NULL, MS_BIND | MS_REC, NULL) == 0, path);
+    snprintf(path, sizeof(path), "%s/dev", root);
+    need(mount("tmpfs", path, "tmpfs", MS_NOSUID, NULL) == 0, path);
+}
+
+/* A process that stands for the container. Unsupervised it is we. */
+static pid_t container(const char *root, const char *options)
 {
     int ready[2];
-    char path[4096], byte;
+    char byte;
     pid_t pid;
 
+    if (strstr(options, "standalone") != NULL) {
+        prepare(root);
+        return getpid();
+    }
     need(pipe(ready) == 0, "pipe");
     pid = fork();
     need(pid >= 0, "fork");
     if (pid == 0) {
-        need(unshare(CLONE_NEWNS) == 0, "unshare");
-        need(mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0, "private");
-        need(mount(root, root, NULL, MS_BIND, NULL) == 0, "root");
-        snprintf(path, sizeof(path), "%s/proc", root);
-        need(mount("/proc", path, NULL, MS_BIND | MS_REC, NULL) == 0, path);
-        snprintf(path, sizeof(path), "%s/dev", root);
-        need(mount("tmpfs", path, "tmpfs", MS_NOSUID, NULL) == 0, path);
+        prepare(root);
         need(write(ready[1], "x", 1) == 1, "write");
         pause();
         _exit(0);
@@ -74,9 +86,20 @@ static pid_t container(const char *root)
     return pid;
 }
 
-/* Mounts below the root, without where they come from: place, options, type. */
+static int has(const char *options, const char *option)
+{
+    size_t length = strlen(option);
+
+    for (const char *at = options; (at = strstr(at, option)) != NULL; at += length)
+        if ((at == options || at[-1] == ',') && (at[length] == ',' || at[length] == '\0'))
+            return 1;
+    return 0;
+}
+
+/* Mounts below the root: place, what a mount may not be used for, and whether it lies in memory. */
 static void mounts(pid_t pid, const char *root)
 {
+    static const char *const kept[] = {"ro", "nosuid", "nodev", "noexec"};
     char path[64], line[8192];
     FILE *table;
 
@@ -84,16 +107,17 @@ static void mounts(pid_t pid, const char *root)
     table = fopen(path, "r");
     need(table != NULL, path);
     puts("# mounts");
-    fflush(stdout);
     while (fgets(line, sizeof(line), table) != NULL) {
-        char place[4096], options[1024], type[64];
-        const char *rest = strstr(line, " - ");
+        char place[4096], options[1024];
 
-        if (rest == NULL || sscanf(line, "%*s %*s %*s %*s %4095s %1023s", place, options) != 2 ||
-            sscanf(rest, " - %63s", type) != 1)
+        if (sscanf(line, "%*s %*s %*s %*s %4095s %1023s", place, options) != 2 ||
+            strncmp(place, root, strlen(root)) != 0)
             continue;
-        if (strncmp(place, root, strlen(root)) == 0)
-            printf("%s %s %s\n", place + strlen(root), options, type);
+        printf("%s", place + strlen(root));
+        for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); ++i)
+            if (has(options, kept[i]))
+                printf(" %s", kept[i]);
+        puts(strstr(line, " - tmpfs ") != NULL ? " memory" : "");
     }
     fclose(table);
 }
@@ -146,7 +170,7 @@ int main(int argc, char **argv)
     argument_count = argc;
     arguments = argv;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    pid = container(argv[1]);
+    pid = container(argv[1], argv[2]);
     ctx = nvc_context_new();
     NUMBER(nvc_init(ctx, NULL, NULL));
     cfg = nvc_container_config_new(pid, argv[1]);
@@ -163,7 +187,9 @@ int main(int argc, char **argv)
     nvc_container_config_free(cfg);
     NUMBER(nvc_shutdown(ctx));
     nvc_context_free(ctx);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    if (pid != getpid()) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
     return 0;
 }

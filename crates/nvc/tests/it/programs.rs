@@ -39,8 +39,14 @@ impl Library {
 
     /// Runs a program on a machine of the lab; gives what it printed.
     pub fn run(&self, machine: &str, program: &Path, arguments: &[&str]) -> String {
+        self.run_with(machine, &[], program, arguments)
+    }
+
+    /// The same with variables (`NAME=VALUE`).
+    pub fn run_with(&self, machine: &str, variables: &[&str], program: &Path, arguments: &[&str]) -> String {
         let output = lab(machine)
             .arg("env")
+            .args(variables)
             .arg(format!("LD_LIBRARY_PATH={}", self.folder.display()))
             .arg(program)
             .args(arguments)

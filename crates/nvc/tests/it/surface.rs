@@ -65,7 +65,7 @@ fn names_are_those_that_programs_look_for() {
     assert!(table.contains("Library soname: [libnvidia-container.so.1]"), "{table}");
     let needed: Vec<_> = table.lines().filter_map(|line| line.split("Shared library: [").nth(1)).collect();
     let of_the_system = |name: &&str| ["libc.so.6]", "libgcc_s.so.1]"].contains(name) || name.starts_with("ld-linux");
-    assert!(needed.iter().all(|name| of_the_system(name)), "needs more than the C library: {needed:?}");
+    assert!(needed.iter().all(of_the_system), "needs more than the C library: {needed:?}");
 
     let lib = dist().join("lib");
     assert_eq!(fs::read_link(lib.join("libnvidia-container.so")).unwrap().to_str(), Some("libnvidia-container.so.1"));
