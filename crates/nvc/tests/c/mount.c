@@ -1,7 +1,7 @@
 /*
  * Makes a container of a folder, puts all into it that there is, and says what came of it and what it has then. Arguments:
  * the folder, options of the container, and words of what to try beside driver and GPUs: parts, config, monitor, caps, imex,
- * twice.
+ * twice, group=FOLDER (a device cgroup of version 1 that the container's process is in).
  */
 #define _GNU_SOURCE
 #include <nvc.h>
@@ -38,12 +38,49 @@ static int wanted(const char *word)
     return 0;
 }
 
+/* What follows `word` in an argument. */
+static const char *value(const char *word)
+{
+    for (int i = 3; i < argument_count; ++i)
+        if (strncmp(arguments[i], word, strlen(word)) == 0)
+            return arguments[i] + strlen(word);
+    return NULL;
+}
+
 static void need(int ok, const char *what)
 {
     if (!ok) {
         perror(what);
         exit(2);
     }
+}
+
+static void enter_group(void)
+{
+    char path[4096];
+    FILE *members;
+
+    if (value("group=") == NULL)
+        return;
+    snprintf(path, sizeof(path), "%s/cgroup.procs", value("group="));
+    members = fopen(path, "w");
+    need(members != NULL && fprintf(members, "%d", getpid()) > 0 && fclose(members) == 0, path);
+}
+
+static void rules(void)
+{
+    char path[4096], line[256];
+    FILE *list;
+
+    if (value("group=") == NULL)
+        return;
+    snprintf(path, sizeof(path), "%s/devices.list", value("group="));
+    list = fopen(path, "r");
+    need(list != NULL, path);
+    puts("# rules");
+    while (fgets(line, sizeof(line), list) != NULL)
+        fputs(line, stdout);
+    fclose(list);
 }
 
 /* A mount namespace like that of a container whose hooks run: its root is there and not entered yet. */
@@ -75,6 +112,7 @@ static pid_t container(const char *root, const char *options)
     pid = fork();
     need(pid >= 0, "fork");
     if (pid == 0) {
+        enter_group();
         prepare(root);
         need(write(ready[1], "x", 1) == 1, "write");
         pause();
@@ -182,6 +220,7 @@ int main(int argc, char **argv)
         if (wanted("twice"))
             configure();
         mounts(pid, argv[1]);
+        rules();
     }
     nvc_container_free(cnt);
     nvc_container_config_free(cfg);

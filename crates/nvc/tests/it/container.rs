@@ -2,7 +2,10 @@
 //! or leaves open.
 
 use crate::programs::{Library, compiled, difference, recorded, rootfs};
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn mount(library: &Library, machine: &str, options: &str, words: &[&str]) -> String {
     let root = tempfile::tempdir().unwrap();
@@ -69,6 +72,53 @@ fn a_second_time_changes_nothing() {
     let twice = mount(&Library::ours(), "two-gpus", options, &["twice"]);
     assert_eq!(twice.matches("nvc_driver_mount(ctx, cnt, info): 0\n").count(), 2, "{twice}");
     assert_eq!(of(&twice), once);
+}
+
+/// A device cgroup of version 1 that allows nothing; gone afterwards.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> Option<Group> {
+        let folder = Path::new("/sys/fs/cgroup/devices");
+        if !folder.join("devices.list").exists() {
+            eprintln!("skipped: this machine has no `devices` hierarchy of cgroups version 1");
+            return None;
+        }
+        let group = folder.join(format!("corten-nvc-{}", std::process::id()));
+        fs::create_dir(&group).unwrap();
+        fs::write(group.join("devices.deny"), "a").unwrap();
+        fs::write(group.join("devices.allow"), "c *:* m").unwrap();
+        Some(Group(group))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A process that has just ended may be in the group for another moment.
+        for _ in 0..200 {
+            match fs::remove_dir(&self.0) {
+                Ok(()) => return,
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            }
+        }
+    }
+}
+
+#[test]
+fn devices_are_granted() {
+    let rules = |library: &Library| {
+        let group = Group::new()?;
+        let words = ["parts", "config", "caps", &format!("group={}", group.0.display())];
+        let said = mount(library, "mig", "supervised no-devbind utility compute", &words);
+        let list = said.split("# rules\n").nth(1)?;
+        let mut rules: Vec<_> = list.lines().filter(|line| line.starts_with("c ")).collect();
+        rules.sort();
+        Some(rules.join("\n") + "\n")
+    };
+    if let Some(ours) = rules(&Library::ours()) {
+        let theirs = recorded("rules-mig", |library| rules(library).unwrap());
+        assert_eq!(ours, theirs);
+    }
 }
 
 #[test]

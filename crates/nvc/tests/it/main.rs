@@ -12,3 +12,4 @@ mod contract;
 mod facts;
 mod programs;
 mod surface;
+mod their_program;
