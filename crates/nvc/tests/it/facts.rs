@@ -1,6 +1,6 @@
 //! What the library knows of machines: what the original knows (`tests/c/facts.c`).
 
-use crate::programs::{Library, compiled, difference, recorded};
+use crate::programs::{Library, compiled, compiled_from, difference, recorded};
 
 const MACHINES: [&str; 7] = ["two-gpus", "mig", "mixed", "eight-gpus-nvswitch", "small", "no-gpu", "broken-nvml"];
 
@@ -38,4 +38,19 @@ fn every_machine_is_seen_as_by_the_original() {
         assert_eq!(left, behind, "{machine}");
         assert!(ours.lines().count() > 0, "{machine}");
     }
+}
+
+/// The example of the documentation is a program.
+#[test]
+fn the_documented_program_lists_gpus() {
+    let text = include_str!("../../../../docs/c-library.md");
+    let code: Vec<_> = text.lines().skip_while(|line| !line.starts_with("    #include")).collect();
+    let code: Vec<_> =
+        code.iter().map_while(|line| line.strip_prefix("    ").or(line.is_empty().then_some(""))).collect();
+    let end = code.iter().position(|line| *line == "}").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("documented.c");
+    std::fs::write(&source, code[..=end].join("\n") + "\n").unwrap();
+    let said = Library::ours().run("two-gpus", &compiled_from(&source, &[]), &[]);
+    assert_eq!(said.matches("GPU-").count(), 2, "{said}");
 }

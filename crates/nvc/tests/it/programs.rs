@@ -89,20 +89,34 @@ pub fn dist() -> PathBuf {
 
 /// Compiles `tests/c/NAME.c` against our header and library; each once.
 pub fn compiled(name: &str, flags: &[&str]) -> PathBuf {
+    compiled_from(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/c/{name}.c")), flags)
+}
+
+/// The same for a file of any name.
+pub fn compiled_from(source: &Path, flags: &[&str]) -> PathBuf {
     static DONE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut done = DONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let key = format!("{name} {}", flags.join(" "));
+    let key = format!("{} {}", source.display(), flags.join(" "));
     if let Some(program) = done.get(&key) {
         return program.clone();
     }
-    // A name of its own: other tests may be running the same program.
-    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{}", std::process::id(), done.len()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/c/{name}.c"));
+    let file = key.rsplit('/').next().unwrap_or_default();
+    let name: String = file.chars().filter(char::is_ascii_alphanumeric).collect();
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+    let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let mut command = Command::new("cc");
     command.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror"]).args(flags).arg("-I").arg(dist().join("include"));
-    command.arg("-o").arg(&to).arg(source).arg("-L").arg(dist().join("lib")).args(["-lnvidia-container", "-pthread"]);
+    command
+        .arg("-o")
+        .arg(&beside)
+        .arg(source)
+        .arg("-L")
+        .arg(dist().join("lib"))
+        .args(["-lnvidia-container", "-pthread"]);
     let output = command.output().expect("these tests need cc");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Put in place whole, since other tests may be running the one that is there.
+    fs::rename(&beside, &to).unwrap();
     done.insert(key, to.clone());
     to
 }
