@@ -1,5 +1,7 @@
 //! `nvidia-container-cli configure` as a hook of real runtimes, again and again, by many at once, and when something fails.
 
+mod parts;
+
 use crate::stage::{GPU_0, RUNTIMES, Stage, assert_prints, assert_same, stderr, stdout, tree};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
