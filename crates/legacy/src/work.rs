@@ -54,13 +54,13 @@ impl Work {
         Work { loader: true, ..Work::default() }
     }
 
-    fn mount(&mut self, at: ContainerPath, what: What, options: Options, ground: Ground) {
-        self.mounts.push(Mount { at, what, options, ground });
+    fn mount(&mut self, at: ContainerPath, what: What, options: Options) {
+        self.mounts.push(Mount { at, what, options, ground: Ground::Any });
     }
 
     fn bind(&mut self, path: HostPath, kind: Kind, at: ContainerPath, options: Options) {
         log::info!("mounting {path} at {at}");
-        self.mount(at, What::Host(Source { path, kind }), options, Ground::Any);
+        self.mount(at, What::Host(Source { path, kind }), options);
     }
 }
 
@@ -74,7 +74,7 @@ impl Machine {
         self.facts_of_the_driver(&mut work)?;
         if places.has_graphics() {
             let tmpfs = What::Tmpfs(Tmpfs { mode: 0o555, holds: Vec::new() });
-            work.mount(container_path(PROFILES), tmpfs, Options::SOCKETS, Ground::Any);
+            work.mount(container_path(PROFILES), tmpfs, Options::SOCKETS);
         }
         for path in info.binaries.iter().filter(|path| places.wants(of_binary(path))) {
             let source = self.source(path)?;
@@ -202,8 +202,7 @@ impl Machine {
             let mode = status.permissions().mode() & 0o777;
             holds.push(Held { name: name.to_owned(), mode, content: Some(content) });
         }
-        let ground = Ground::Kernels(self.proc_file(PROC));
-        work.mount(container_path(PROC), What::Tmpfs(Tmpfs { mode: 0o555, holds }), Options::SOCKETS, ground);
+        work.mount(container_path(PROC), What::Tmpfs(Tmpfs { mode: 0o555, holds }), Options::SOCKETS);
         Ok(())
     }
 
