@@ -1,6 +1,6 @@
 //! What functions say when they are used as one should not: the same as the original's (`tests/c/contract.c`).
 
-use crate::programs::{Library, compiled, lab, recorded};
+use crate::programs::{Library, compiled, dist, lab, recorded};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 fn contract(library: &Library, what: &str) -> String {
@@ -60,13 +60,23 @@ fn a_privileged_programs_environment_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let may_enter = fs::Permissions::from_mode(0o755);
     fs::set_permissions(folder.path(), may_enter.clone()).unwrap();
-    let rpath = format!("-Wl,-rpath,{}", folder.path().display());
-    for name in ["libnvidia-container.so.1", "program"] {
-        let from = if name == "program" { compiled("facts", &[&rpath]) } else { Library::ours().file() };
-        fs::copy(from, folder.path().join(name)).unwrap();
-        fs::set_permissions(folder.path().join(name), may_enter.clone()).unwrap();
+    let rpath = format!("-Wl,-rpath,{}/lib", folder.path().display());
+    let program = folder.path().join("bin/program");
+    for part in ["bin", "lib"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+        fs::set_permissions(folder.path().join(part), may_enter.clone()).unwrap();
     }
-    let program = folder.path().join("program");
+    // Only good for this folder.
+    let built = compiled("facts", &[&rpath]);
+    fs::copy(&built, &program).unwrap();
+    fs::remove_file(built).unwrap();
+    for (from, to) in [
+        (dist().join("bin/corten-nvml"), folder.path().join("bin/corten-nvml")),
+        (Library::ours().file(), folder.path().join("lib/libnvidia-container.so.1")),
+    ] {
+        fs::copy(from, &to).unwrap();
+        fs::set_permissions(&to, may_enter.clone()).unwrap();
+    }
     let run = |mode: u32, log: &Path| {
         fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
         let mut command = lab("two-gpus");
