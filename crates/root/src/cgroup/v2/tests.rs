@@ -3,9 +3,8 @@
 
 use super::*;
 use crate::cgroup::{
-    Access, Kind, Version, allow, allow_by,
+    Access, Group, Kind, Version, allow, allow_by,
     bpf::tests::{create_link, set_hardening},
-    find::Group,
     program::tests::runtimes,
 };
 use rustix::{
@@ -37,7 +36,7 @@ impl Fixture {
         assert!(rustix::process::geteuid().is_root(), "these tests make cgroups and device nodes: run them as root");
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let name = format!("/corten-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let found = crate::cgroup::find(&format!("0::{name}\n"), &mounts);
+        let found = host::procfs::cgroups::device_groups(&format!("0::{name}\n"), &mounts);
         let group = found.expect("these tests need a mount of cgroup2").remove(0);
         fs::create_dir(group.path.as_path()).unwrap();
         let nodes = tempfile::tempdir().unwrap();
