@@ -27,7 +27,10 @@ pub fn machine(settings: Settings, options: InitOptions) -> Result<Machine, Erro
     if options.load_kmods {
         kmods::load(&settings, !options.no_create_imex_channels);
     }
-    Machine::init(settings)
+    let machine = Machine::init(settings)?;
+    // Programs take a failure here for a machine without GPUs.
+    machine.start_nvml()?;
+    Ok(machine)
 }
 
 /// The program has more rights than whoever started it, who must not steer it.
