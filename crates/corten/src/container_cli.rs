@@ -56,7 +56,9 @@ fn run(full: &str, short: &str, words: Vec<String>) -> Result<(), Failure> {
         return Err(Failure::Missing(help::short_usage(short, None)));
     };
     let globals = Globals::new(short, &given)?;
-    (command.run)(&globals, line.rest(), command)
+    let done = (command.run)(&globals, line.rest(), command);
+    log::info!("shutting down library context");
+    done
 }
 
 /// `named` is what argp calls the program in errors: by its whole path, where no command has been read yet.
