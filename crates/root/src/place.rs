@@ -12,6 +12,8 @@ use rustix::{
 };
 use std::{collections::HashMap, fs::File, io::Write, rc::Rc};
 
+/// How spare names end.
+const SPARE: &str = ".corten";
 /// Times that a name is tried again when another process takes our spare name away.
 const ATTEMPTS: u32 = 8;
 
@@ -220,7 +222,12 @@ pub(crate) fn clear_spare(folders: &mut Folders, path: &ContainerPath) {
 /// The name under which a thing waits beside its place: fixed, so that a killed process leaves at most this one and the
 /// next removes it.
 fn spare(name: &str) -> String {
-    format!(".{name}.corten")
+    format!(".{name}{SPARE}")
+}
+
+/// A name of that kind.
+pub(crate) fn is_spare(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(SPARE)
 }
 
 enum Moved {

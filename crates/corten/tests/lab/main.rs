@@ -16,6 +16,7 @@ mod machine_state;
 mod mig;
 mod modules;
 mod nodes;
+mod preload;
 mod refresh;
 mod roots;
 mod spec_files;
