@@ -45,7 +45,7 @@ fn mig_devices_and_their_capabilities() {
     let ours = mount(&Library::ours(), "mig", options, &words);
     let mut left = difference(&theirs, &ours);
     left.retain(|line| !line.contains("libnvidia-tileiras.so"));
-    // Both rights bring the same folders: mounted once, and for reading (D-143).
+    // Both rights bring the same folders: mounted once, and for reading (D-125).
     let want = [
         "+/dev/nvidia-caps ro nosuid noexec memory",
         "-/dev/nvidia-caps nosuid noexec memory",

@@ -59,9 +59,11 @@ impl Library {
     }
 }
 
-/// `lab run` on a machine; the command follows.
+/// `lab run` on a machine; the command follows. The machine's folders are open to all, as on real ones, whatever the umask of
+/// whoever runs the tests.
 pub fn lab(machine: &str) -> Command {
-    let mut command = Command::new(folder("CORTEN_LAB", "target/lab/bin").join("lab"));
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"umask 022; exec "$0" "$@""#]).arg(folder("CORTEN_LAB", "target/lab/bin").join("lab"));
     let machines = folder("CORTEN_MACHINES", "lab/machines");
     command.args(["run", "--machine"]).arg(machines.join(format!("{machine}.toml"))).arg("--");
     command
@@ -100,8 +102,8 @@ pub fn compiled_from(source: &Path, flags: &[&str]) -> PathBuf {
     if let Some(program) = done.get(&key) {
         return program.clone();
     }
-    let file = key.rsplit('/').next().unwrap_or_default();
-    let name: String = file.chars().filter(char::is_ascii_alphanumeric).collect();
+    let letters: String = flags.concat().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = format!("{}-{letters}", source.file_stem().unwrap().display());
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
     let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let mut command = Command::new("cc");
