@@ -39,8 +39,6 @@ pub struct Container {
     pub(crate) pid: i32,
     /// The root, as this process can open it.
     pub(crate) root: HostPath,
-    /// The root, for texts.
-    pub(crate) rootfs: String,
     pub(crate) namespace: MountNamespace,
     pub(crate) owner: Owner,
 }
@@ -56,6 +54,8 @@ pub struct Places {
     pub layout: Layout,
     /// Folder of the image's own libcuda; `None` where it is not looked for.
     pub compat: Option<ContainerPath>,
+    /// The root as it was given; for texts only.
+    pub rootfs: String,
 }
 
 impl Places {
@@ -103,14 +103,8 @@ impl Container {
             Supervision::Standalone => rootfs.clone(),
         };
         let opened = ContainerRoot::open(&root, owner).map_err(|error| crate::act::failed(&error, root.as_str()))?;
-        let container = Container {
-            places: places(config, options, opened.survey())?,
-            pid: config.pid,
-            root,
-            rootfs: rootfs.to_string(),
-            namespace,
-            owner,
-        };
+        let container =
+            Container { places: places(config, options, opened.survey())?, pid: config.pid, root, namespace, owner };
         container.log();
         Ok(container)
     }
@@ -122,7 +116,7 @@ impl Container {
 
     /// Its root, as it was given.
     pub fn rootfs(&self) -> &str {
-        &self.rootfs
+        &self.places.rootfs
     }
 
     fn log(&self) {
@@ -156,6 +150,7 @@ fn places(config: &ContainerConfig, options: ContainerOptions, mut layout: Layou
         binaries: folder(&config.bins_dir)?.unwrap_or_else(|| root.join("usr/bin")),
         layout,
         compat: looked_for.then(|| cuda.join("compat")),
+        rootfs: config.rootfs.clone(),
     })
 }
 

@@ -86,6 +86,7 @@ fn channels(roots: &Roots, settings: &Settings, maker: &Maker) {
 
 /// The module is loaded, now if not before.
 fn loaded(module: &str, roots: &Roots, may_load: bool) -> bool {
+    log::info!("loading kernel module {module}");
     if is_loaded(roots, module) {
         return true;
     }
@@ -97,7 +98,6 @@ fn loaded(module: &str, roots: &Roots, may_load: bool) -> bool {
         log::error!("could not load kernel module {module}: {} loads its own", roots.driver);
         return false;
     }
-    log::info!("loading kernel module {module}");
     let configured = text(&roots.proc.join("sys/kernel/modprobe"));
     let program = Some(configured.trim()).filter(|program| program.starts_with('/')).unwrap_or(MODPROBE);
     if let Err(error) = child::run(Path::new(program), &[module], LIMIT) {

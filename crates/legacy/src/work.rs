@@ -49,6 +49,20 @@ impl Work {
         self
     }
 
+    /// Says in the log what is about to be done.
+    pub(crate) fn announce(&self, places: &Places) {
+        let rootfs = places.rootfs.trim_end_matches('/');
+        for Mount { at, what, .. } in &self.mounts {
+            match what {
+                What::Host(source) => log::info!("mounting {} at {rootfs}{at}", source.path),
+                What::Tmpfs(_) => log::info!("mounting tmpfs at {rootfs}{at}"),
+            }
+        }
+        for Link { at, target } in &self.links {
+            log::info!("creating symlink {rootfs}{at} -> {target}");
+        }
+    }
+
     /// The loader's cache.
     pub fn loader() -> Work {
         Work { loader: true, ..Work::default() }
@@ -59,7 +73,6 @@ impl Work {
     }
 
     fn bind(&mut self, path: HostPath, kind: Kind, at: ContainerPath, options: Options) {
-        log::info!("mounting {path} at {at}");
         self.mount(at, What::Host(Source { path, kind }), options);
     }
 }
@@ -220,7 +233,6 @@ impl Machine {
             work.bind(self.source(path)?, Kind::File, folder.join(name), Options::LIBRARIES);
             if let Some((link, target)) = legacy::link_beside(name) {
                 let at = folder.join(link);
-                log::info!("creating symlink {at} -> {target}");
                 // The loader's cache is to have both names at once, not only the next time.
                 if target != name {
                     work.links.push(Link { at: folder.join(&target), target: name.to_owned() });

@@ -193,7 +193,10 @@ fn every_step_that_fails_takes_the_others_back() {
 fn bad_input_has_the_originals_words_and_status() {
     let stage = Stage::new(&["debian"]);
     let absent = "load library failed: libnvidia-ml.so.1: cannot open shared object file: no such file or directory";
+    let jetson =
+        format!("initialization error: {absent}; containers on Jetson systems need mode csv or a CDI specification");
     let cases: &[(&[&str], &str, &str, &str)] = &[
+        (&["nvml.absent=true"], ": >/etc/nv_tegra_release", "list", &jetson),
         (&["nvml.absent=true"], "", "list", &format!("initialization error: {absent}")),
         (&["nvml.hang=true"], "", "info", "initialization error: driver rpc error: timed out"),
         (&["nvml.crash=true"], "", "info", "initialization error: driver rpc error: failed to process request"),
@@ -310,7 +313,8 @@ fn bad_input_has_the_originals_words_and_status() {
             cmp before /proc/self/mountinfo; sed "s,$B,,; s,/proc/$$/,/proc/PID/," err"#
         );
         let done = stage.on(machine, &script);
-        assert_prints(call, &done, &format!("1\nnvidia-container-cli: {want}\n"));
+        let status = if want.contains("Jetson") { 255 } else { 1 };
+        assert_prints(call, &done, &format!("{status}\nnvidia-container-cli: {want}\n"));
         assert_same(call, &before, &stage.tree());
     }
 }

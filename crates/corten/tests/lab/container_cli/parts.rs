@@ -134,3 +134,61 @@ fn a_hostile_image_leads_nowhere() {
     assert_prints("hostile", &done, "0\n");
     assert_same("outside", &before, &crate::stage::tree(&outside));
 }
+
+/// Exactly the GPUs that were selected have a node and an entry of the kernel's, whatever the list looks like.
+#[test]
+fn a_container_has_the_gpus_that_were_selected_and_no_other() {
+    let stage = Stage::new(&["debian"]);
+    fs::rename(stage.path("bundle/rootfs"), stage.path("pristine")).unwrap();
+    let script = format!(
+        r#"{CONTAINER} while read -r list; do
+            rm -rf "$D/root"; cp -a "$D/pristine" "$D/root"; container "$D/root"; configure -u --device="$list" || exit 1
+            nsenter -t $PID -m sh -c 'cd "$1"; echo "[$2]" $(ls dev | grep "nvidia[0-9]") $(ls proc/driver/nvidia/gpus 2>/dev/null)' \
+                sh "$R" "$list"; kill $PID
+        done <<END
+
+,
+0
+1,1,01
+1,0
+ALL
+GPU-4404041A-04cf-1ccf-9e70-f139a9b1e23c
+0000:07:00.0,00000000:07:00.0
+END"#
+    );
+    let (first, second) = ("nvidia0 0000:07:00.0", "nvidia1 0000:08:00.0");
+    let both = "nvidia0 nvidia1 0000:07:00.0 0000:08:00.0";
+    let want = format!(
+        "[]\n[,]\n[0] {first}\n[1,1,01] {second}\n[1,0] {both}\n[ALL] {both}\n\
+        [GPU-4404041A-04cf-1ccf-9e70-f139a9b1e23c] {second}\n[0000:07:00.0,00000000:07:00.0] {first}\n"
+    );
+    assert_prints("lists", &stage.on(&[], &script), &want);
+}
+
+/// As enroot calls it: root only in a user namespace, for a root that belongs to an ordinary user.
+#[test]
+fn callers_in_a_user_namespace_configure_their_own_root() {
+    let stage = Stage::new(&["debian"]);
+    let script = r#"export CLI="${SHIM%/*}/nvidia-container-cli"; chmod 755 "$D"; chown -R 1000:1000 "$B"
+        setpriv --reuid=1000 --regid=1000 --clear-groups unshare --user --map-root-user --mount sh -c '
+            mount --bind "$B/rootfs" "$B/rootfs" && cd "$B/rootfs" && mount -t tmpfs dev dev && mount --rbind /proc proc || exit 1
+            "$CLI" configure --no-cgroups --pid=$$ -cu -d 0 "$B/rootfs" || exit 1
+            chroot . /usr/bin/nvidia-smi -L; readlink usr/lib/x86_64-linux-gnu/libcuda.so.1'
+        stat -c %u "$B/rootfs/usr/lib/x86_64-linux-gnu/libcuda.so.1""#;
+    let want = format!("{}libcuda.so.550.54.14\n1000\n", crate::stage::GPU_0);
+    assert_prints("enroot", &stage.on(&[], script), &want);
+}
+
+#[test]
+fn variables_and_options_say_where_to_log_and_where_mps_is() {
+    let stage = Stage::new(&["debian"]);
+    let script = r#"CLI="${SHIM%/*}/nvidia-container-cli"; mkdir "$D/mps"; cd "$D"
+        CUDA_MPS_PIPE_DIRECTORY=$D/mps "$CLI" list -i | sed "s,$D,D,"
+        NVC_DEBUG_FILE=$D/first "$CLI" list -b >/dev/null; NVC_DEBUG_FILE=$D/none "$CLI" -d "$D/second" list -b >/dev/null
+        "$CLI" -d /nowhere/log list -b | head -n 1; ls none 2>/dev/null
+        for name in first second; do sed -n '1,3p;$p' $name | sed 's/^I.* container_cli/I container_cli/; s/:[0-9]*\]/:N]/'; done"#;
+    let log = "\n-- WARNING, the following logs are for debugging purposes only --\n\n\
+        I container_cli.rs:N] shutting down library context\n";
+    let want = format!("/run/nvidia-persistenced/socket\nD/mps\n/usr/bin/nvidia-smi\n{log}{log}");
+    assert_prints("variables", &stage.on(&[], script), &want);
+}
