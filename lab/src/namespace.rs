@@ -15,7 +15,7 @@ use crate::{
     tree::Tree,
 };
 use machine::{Driver, HOOK_FILE, Layout, Machine};
-use rustix::{io::Errno, mount::MountPropagationFlags, thread::UnshareFlags};
+use rustix::{fs::Mode, io::Errno, mount::MountPropagationFlags, thread::UnshareFlags};
 use std::{
     convert::Infallible,
     env,
@@ -44,7 +44,10 @@ pub fn run(
     system: Option<&Path>,
     command: &[OsString],
 ) -> Result<Infallible> {
+    // What a kernel shows does not depend on who started it; what the command makes does.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o022));
     enter(machine, companions, system)?;
+    rustix::process::umask(mask);
     let Some((program, arguments)) = command.split_first() else {
         return Err(Error::File { action: "run", path: PathBuf::new(), source: std::io::ErrorKind::NotFound.into() });
     };

@@ -32,6 +32,7 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ),
     ("inside-demo", "", demo::inside),
     ("inside-bench", "", bench::inside),
+    ("inside-bench-legacy", "", bench::inside_legacy),
     ("inside-bench-specs", "", bench::inside_specs),
 ];
 

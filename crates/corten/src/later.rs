@@ -18,7 +18,6 @@ pub fn main(call: Call) -> ExitCode {
 fn title(name: &str) -> &'static str {
     match name {
         "nvidia-container-runtime-hook" | "nvidia-container-toolkit" => "NVIDIA Container Runtime Hook",
-        "nvidia-container-cli" => "NVIDIA Container CLI",
         "nvidia-ctk-installer" => "NVIDIA Container Toolkit Installer",
         _ => "NVIDIA Docker",
     }
@@ -31,7 +30,6 @@ fn next(name: &str) -> &'static str {
             "Start the container with --runtime=nvidia and NVIDIA_VISIBLE_DEVICES instead; modes auto and jit-cdi need \
              no prestart hook"
         }
-        "nvidia-container-cli" => "`corten inventory` lists what this machine has",
         _ => "`corten --help` lists what this version can do",
     }
 }

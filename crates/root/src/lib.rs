@@ -12,6 +12,7 @@
 //!   [`ContainerRoot::refresh_loader`], [`ContainerRoot::prefer_compat`], [`ContainerRoot::write_profile`] and
 //!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
 //!   read-only.
+//! - [`cgroup`] grants devices to a container that runs already.
 //! - [`Defence`] names what protects the host meanwhile, for whoever wants to see that it does.
 //! - [`mount`] is for whoever mounts the host's files from outside, as `nvidia-container-cli` does: in the mount namespace of
 //!   a process that [`namespace`] leads to.
@@ -19,6 +20,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
+pub mod cgroup;
 pub mod child;
 mod compat;
 mod container;

@@ -313,9 +313,16 @@ fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Own
         flags.remove(OFlags::EXCL | OFlags::NOFOLLOW);
     }
     let mut file = File::from(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
-    file.write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    give(&file, mode, owner)?;
-    Ok(fstat(&file)?.st_ino)
+    let made = file
+        .write_all(content)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        .and_then(|()| give(&file, mode, owner))
+        .and_then(|()| Ok(fstat(&file)?.st_ino));
+    if made.is_err() {
+        // Nobody has taken note of it yet.
+        let _ = unlinkat(folder, name, AtFlags::empty());
+    }
+    made
 }
 
 /// Owner first: changing it clears bits of the mode.

@@ -11,6 +11,7 @@ mod elf;
 mod hook_values;
 mod ldcache;
 mod ldconf;
+mod legacy;
 mod machine;
 mod names;
 mod nvml;
@@ -29,6 +30,7 @@ pub use elf::elf;
 pub use hook_values::hook_values;
 pub use ldcache::ldcache;
 pub use ldconf::ldconf;
+pub use legacy::legacy;
 pub use machine::machine;
 pub use names::names;
 pub use nvml::{kept, nvml_answer};
@@ -44,7 +46,7 @@ pub use transform::transform;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them; each is a file in `fuzz/fuzz_targets`, too.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("read_json", read_json),
     ("read_yaml", read_yaml),
     ("edits", edits),
@@ -64,6 +66,7 @@ pub const TARGETS: [Target; 19] = [
     ("kept", kept),
     ("state", state),
     ("hook_values", hook_values),
+    ("legacy", legacy),
 ];
 
 /// What separates the parts of an input that has several.
