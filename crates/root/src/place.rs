@@ -1,6 +1,6 @@
 //! Puts links and files into the root: each whole or not at all, and all of them or none.
 
-use crate::{ContainerRoot, Owner, RootError, folders::Folders, mount::Point};
+use crate::{ContainerRoot, Defence, Owner, RootError, folders::Folders, mount::Point};
 use oci::ContainerPath;
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd, RawFd},
@@ -70,6 +70,11 @@ impl<'a> Placer<'a> {
     ) -> Result<(), RootError> {
         let owner = self.folders.root.owner();
         let folder = self.folder(&at.parent(), folder_mode)?;
+        #[cfg(feature = "undefended")]
+        if !Defence::NewFile.stands() {
+            let written = crate::undefended::write_in_place(&folder, at.file_name(), content);
+            return written.map_err(|_| RootError::failed("write", at)(Errno::IO));
+        }
         self.replace(folder, at, |folder, name| make_file(folder, name, content, mode, owner))
     }
 
@@ -303,7 +308,10 @@ fn make_link(
 }
 
 fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<u64, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if !Defence::NoFollow.stands() {
+        flags.remove(OFlags::EXCL | OFlags::NOFOLLOW);
+    }
     // An empty file has nothing to hide until it belongs to the right owner.
     let at_first = if content.is_empty() { Mode::from_raw_mode(mode) } else { Mode::RUSR | Mode::WUSR };
     let mut file = File::from(openat(folder, name, flags, at_first)?);

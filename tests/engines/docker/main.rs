@@ -2,13 +2,12 @@
 //! of Debian trixie (26), which reads our CDI specs.
 
 mod checks;
-mod engine;
 mod with_cdi;
 
-use engine::Engine;
 use engines::{
     Suite, cdi,
     cdi::Hooks,
+    docker::Engine,
     place::{Place, System},
 };
 use std::process::ExitCode;
