@@ -17,7 +17,6 @@ pub fn main(call: Call) -> ExitCode {
 /// The name in the original's version lines.
 fn title(name: &str) -> &'static str {
     match name {
-        "nvidia-container-runtime-hook" | "nvidia-container-toolkit" => "NVIDIA Container Runtime Hook",
         "nvidia-container-cli" => "NVIDIA Container CLI",
         "nvidia-ctk-installer" => "NVIDIA Container Toolkit Installer",
         _ => "NVIDIA Docker",
@@ -27,7 +26,7 @@ fn title(name: &str) -> &'static str {
 /// What gets the user further today.
 fn next(name: &str) -> &'static str {
     match name {
-        "nvidia-container-runtime-hook" | "nvidia-container-toolkit" | "nvidia-docker" => {
+        "nvidia-docker" => {
             "Start the container with --runtime=nvidia and NVIDIA_VISIBLE_DEVICES instead; modes auto and jit-cdi need \
              no prestart hook"
         }

@@ -10,6 +10,7 @@ mod container;
 mod ctk;
 mod decision;
 mod fault;
+mod hook;
 mod later;
 mod machine;
 mod memory;

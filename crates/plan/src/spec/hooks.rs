@@ -2,7 +2,7 @@
 
 use super::{SpecMode, SpecOptions};
 use crate::edits::{Because, Reason, SpecEdits};
-use cdi::Hook;
+use crate::plan;
 use host::Inventory;
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,8 @@ impl Hooks<'_> {
     ) {
         let idle = hook.needs_arguments() && args.is_empty();
         if self.options.hookless.is_none() && self.options.hooks.want(hook) && !idle {
-            edits.hooks.push(Because::new(self.hook(hook, before.into_iter().chain(args)), reason));
+            let hook = plan::hooks::hook(&self.options.hook_program, hook, before.into_iter().chain(args));
+            edits.hooks.push(Because::new(hook, reason));
         }
     }
 
@@ -95,23 +96,6 @@ impl Hooks<'_> {
              they cannot open): load the kernel module nvidia with NVreg_ModifyDeviceFiles=0 if that matters"
                 .to_owned()
         })
-    }
-
-    fn hook(&self, hook: HookName, args: impl Iterator<Item = String>) -> Hook {
-        let program = &self.options.hook_program;
-        let mut words = vec![program.file_name().to_owned()];
-        if program.file_name() == "nvidia-ctk" {
-            words.push("hook".to_owned());
-        }
-        words.push(hook.name().to_owned());
-        words.extend(args);
-        Hook {
-            hook_name: "createContainer".to_owned(),
-            path: program.to_string(),
-            args: words,
-            env: vec!["NVIDIA_CTK_DEBUG=false".to_owned()],
-            timeout: None,
-        }
     }
 }
 
