@@ -12,14 +12,12 @@ use crate::{
     codes::Code,
     container::{Container, request_fault},
     fault::{Fault, Result},
-    machine,
     programs::Call,
     runtime::{logger, settings::Location},
     version,
 };
-use arguments::{Arguments, What};
-use host::{Capabilities, Platform, Wanted};
-use log::Level;
+use arguments::{Arguments, ParseError, What};
+use host::{Capabilities, Platform, Roots, Wanted};
 use oci::{BundleError, HostPath, State};
 use plan::{
     Config, Mode, Request, mode,
@@ -32,7 +30,10 @@ pub fn main(call: Call) -> ExitCode {
     let arguments = match Arguments::parse(&call.args) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("{error}\n{}", arguments::USAGE);
+            if error != ParseError::NoCommand {
+                eprintln!("{error}");
+            }
+            eprintln!("{}", arguments::USAGE);
             return ExitCode::from(2);
         }
     };
@@ -116,8 +117,8 @@ fn accept_mode(request: &Request, config: &Config) -> Result<()> {
     let configured = config.runtime.mode.as_str();
     let resolved = mode::resolve(configured, request, platform(request, config)?, Mode::Legacy).map(|found| found.mode);
     match (&resolved, configured) {
-        (Ok(mode), "auto") => logger::print(Level::Info, &format!("Auto-detected mode as '{mode}'")),
-        _ => logger::print(Level::Info, &format!("Using requested mode '{configured}'")),
+        (Ok(mode), "auto") => eprintln!("Auto-detected mode as '{mode}'"),
+        _ => eprintln!("Using requested mode '{configured}'"),
     }
     match resolved {
         Ok(Mode::Legacy) => Ok(()),
@@ -128,7 +129,7 @@ fn accept_mode(request: &Request, config: &Config) -> Result<()> {
     }
 }
 
-/// The kind of machine, where the mode depends on it.
+/// The kind of machine, where the mode depends on it. It is this machine's, wherever the driver lies.
 fn platform(request: &Request, config: &Config) -> Result<Platform> {
     const NOTHING: Wanted = Wanted {
         capabilities: Capabilities::NONE,
@@ -139,7 +140,9 @@ fn platform(request: &Request, config: &Config) -> Result<Platform> {
         explicit_libraries: false,
     };
     match config.runtime.mode == "auto" && !request.only_cdi_names() {
-        true => Ok(machine::examine(config, NOTHING)?.platform),
+        true => host::discover(&Roots::default(), NOTHING)
+            .map(|machine| machine.platform)
+            .map_err(|error| Fault::from_error(Code::HostUnreadable, &error)),
         false => Ok(Platform::None),
     }
 }

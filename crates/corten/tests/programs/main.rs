@@ -8,6 +8,7 @@ mod failures;
 mod forwarding;
 mod hook;
 mod hooks;
+mod prestart;
 mod stage;
 mod tools;
 mod udev_rules;
