@@ -174,6 +174,9 @@ E065 CliUnusable: "nvidia-container-cli cannot be started";
     "Install it beside this program, or correct nvidia-container-cli.path in config.toml";
     "The prestart hook becomes this program: the one that nvidia-container-cli.path names, else the first in the folders of \
      $PATH and the usual ones, below nvidia-container-cli.root and then on the host.";
+E066 DockerMissing: "Docker's client cannot be started";
+    "Install Docker, or name its client in NV_DOCKER";
+    "nvidia-docker becomes the program `docker`, or the one that NV_DOCKER names. It never takes itself for one.";
 E070 HookInput: "the hook cannot read the container's state";
     "Hooks are started by the low-level runtime; to try one by hand, pass the state as JSON on standard input";
     "The state names the bundle, and the bundle's config.json names the root.";
@@ -189,6 +192,10 @@ E073 InputUnreadable: "a file cannot be read";
 E074 WatchFailed: "this machine cannot be watched";
     "Start it again; `nvidia-ctk cdi refresh`, called by whoever changes the machine, does the same without watching";
     "The system has no descriptor left for the watch, or refuses to wait for one.";
+E075 EngineConfigInvalid: "an engine's configuration is not valid";
+    "Correct the file; the engine would not start with it either";
+    "`nvidia-ctk runtime configure` changes what it must and keeps the rest, so it must understand the file. Nothing was \
+     written.";
 E080 Usage: "the command line is wrong";
     "See --help";
     "An option or word is unknown, or its value is missing.";

@@ -18,18 +18,13 @@ pub fn main(call: Call) -> ExitCode {
 fn title(name: &str) -> &'static str {
     match name {
         "nvidia-container-cli" => "NVIDIA Container CLI",
-        "nvidia-ctk-installer" => "NVIDIA Container Toolkit Installer",
-        _ => "NVIDIA Docker",
+        _ => "NVIDIA Container Toolkit Installer",
     }
 }
 
 /// What gets the user further today.
 fn next(name: &str) -> &'static str {
     match name {
-        "nvidia-docker" => {
-            "Start the container with --runtime=nvidia and NVIDIA_VISIBLE_DEVICES instead; modes auto and jit-cdi need \
-             no prestart hook"
-        }
         "nvidia-container-cli" => "`corten inventory` lists what this machine has",
         _ => "`corten --help` lists what this version can do",
     }

@@ -1,6 +1,6 @@
 //! The table of programs. Links to install, completions and `corten programs` follow from it.
 
-use crate::{cdi_hook, command, ctk, hook, later, runtime, runtime::Variant};
+use crate::{cdi_hook, command, ctk, hook, later, nvidia_docker, runtime, runtime::Variant};
 use std::{
     ffi::{OsStr, OsString},
     path::Path,
@@ -61,7 +61,7 @@ pub const PROGRAMS: &[Program] = &[
         about: "lists and configures, as the legacy stack does",
         main: later::main,
     },
-    Program { name: "nvidia-docker", about: "docker with GPUs, by its older name", main: later::main },
+    Program { name: "nvidia-docker", about: "docker with GPUs, by its older name", main: nvidia_docker::main },
     Program { name: "nvidia-ctk-installer", about: "installs the toolkit from a container image", main: later::main },
 ];
 

@@ -141,7 +141,10 @@ impl<'a> Run<'a> {
     /// Calls the shim and says whether it succeeded.
     fn call(&self, name: &str, arguments: &[String], out: &Path, seen: &mut Observation) -> Result<bool, InnerError> {
         let errors = self.folder.join(format!("stderr-{name}"));
-        let mut shim = Command::new(format!("{}/{}", self.plan.programs, self.case.program));
+        let mut shim = match self.case.is_bare() {
+            true => Command::new(&self.case.program),
+            false => Command::new(format!("{}/{}", self.plan.programs, self.case.program)),
+        };
         shim.arg("--root").arg(self.folder.join("state")).args(arguments).arg(&self.id);
         shim.env("NVIDIA_CTK_CONFIG_FILE_PATH", self.folder.join("config.toml"));
         shim.env("TMPDIR", self.folder.join("tmp"))
