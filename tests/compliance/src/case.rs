@@ -82,6 +82,9 @@ pub struct Case {
     /// Docker's `--gpus`: its prestart hook is in the bundle already.
     #[serde(default)]
     pub docker_gpus: bool,
+    /// The prestart hook starts the real `nvidia-container-cli` of its side, and not a program that only takes notes.
+    #[serde(default)]
+    pub whole: bool,
     /// The bundle names its root by an absolute path.
     #[serde(default)]
     pub absolute_root: bool,

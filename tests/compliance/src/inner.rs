@@ -206,7 +206,10 @@ impl<'a> Run<'a> {
             ctk: format!("{programs}/nvidia-ctk"),
             hook: format!("{programs}/nvidia-container-runtime-hook"),
             cdi: self.folder.join("cdi").display().to_string(),
-            cli: self.folder.join("nvidia-container-cli").display().to_string(),
+            cli: match self.case.whole {
+                true => format!("{programs}/nvidia-container-cli"),
+                false => self.folder.join("nvidia-container-cli").display().to_string(),
+            },
         }
     }
 
