@@ -121,9 +121,8 @@ fn a_gpu_that_is_asked_for_is_there_and_no_other(lxc: &mut Lxc) -> Result<(), St
 
 /// Without any that it is told, the hook asks for utility.
 fn capabilities_decide_what_is_there(lxc: &mut Lxc) -> Result<(), String> {
-    // Links of containers that had more are still in the root that they share, and lead nowhere.
-    let script = "nvidia-smi -L; test ! -e /usr/lib/x86_64-linux-gnu/libcuda.so.1 || echo libcuda";
-    let seen = lxc.execute(&["NVIDIA_VISIBLE_DEVICES=all"], &[], script)?;
+    // Mount points of containers that had more are still in the root that they share.
+    let seen = lxc.execute(&["NVIDIA_VISIBLE_DEVICES=all"], &[], "nvidia-smi -L; cat /proc/self/mountinfo")?;
     count_gpus("all", 2, &seen)?;
     match seen.out.contains("libcuda") {
         true => Err(format!("libcuda came without being asked for: {}", seen.out)),
