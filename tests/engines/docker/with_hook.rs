@@ -158,6 +158,7 @@ fn reload(engine: &Engine, name: &str) -> Result<(Vec<Value>, String), String> {
     let text = fs::read_to_string(format!("{bundle}/config.json")).map_err(|why| format!("{bundle}: {why}"))?;
     let document: Value = serde_json::from_str(&text).map_err(|why| why.to_string())?;
     let rules = document["linux"]["resources"]["devices"].as_array().cloned().unwrap_or_default();
+    holds("before", &engine.docker(&["exec", name, "cat", "/dev/nvidia0"])?.err, "No such device or address")?;
     if !is_v2() {
         let groups = fs::read_to_string(format!("/proc/{}/cgroup", pid.trim())).map_err(|why| why.to_string())?;
         let own =
