@@ -19,9 +19,9 @@ Usage: cargo xtask dist
 
 Builds what there is to install into target/dist:
   bin/      the static executable, corten-nvml, and every program's name as a relative link
-  lib/      the C library (to come); lib/systemd/system and lib/udev/rules.d keep CDI specs fresh
+  lib/      libnvidia-container; lib/systemd/system and lib/udev/rules.d keep CDI specs fresh
   etc/      what goes with them and is for the administrator to change
-  include/  its header (to come)
+  include/  its header
 and the simulated machine for demo and tests into target/lab/bin.
 ";
 
@@ -60,18 +60,38 @@ fn build_programs() -> Outcome {
     let executable = built.join(&triple).join("release/corten");
     refuse_interpreter(&executable)?;
 
-    say("building corten-nvml");
+    // Both are linked with the C library, and share what they are made of.
+    say("building corten-nvml and libnvidia-container");
     let dynamic = workspace().join("target/dynamic");
-    cargo_build(&dynamic, "release", &["corten-nvml"], None)?;
+    cargo_build(&dynamic, "library", &["corten-nvml", "corten-nvc"], None)?;
 
     let bin = folder().join("bin");
     for part in ["bin", "lib", "include"] {
         make_folder(&folder().join(part))?;
     }
     install(&executable, &bin.join("corten"))?;
-    install(&dynamic.join("release/corten-nvml"), &bin.join("corten-nvml"))?;
+    install(&dynamic.join("library/corten-nvml"), &bin.join("corten-nvml"))?;
     link_programs(&bin)?;
+    install_library(&dynamic.join("library/libnvidia_container.so"))?;
     install_units()
+}
+
+/// The C library under its names, its header, and what pkg-config says of it.
+fn install_library(library: &Path) -> Outcome {
+    let (source, lib) = (workspace().join("crates/nvc"), folder().join("lib"));
+    let header = fs::read_to_string(source.join("include/nvc.h")).map_err(|why| format!("nvc.h: {why}"))?;
+    let version = header.lines().find_map(|line| line.strip_prefix("#define NVC_VERSION "));
+    let version = version.ok_or("nvc.h defines no NVC_VERSION")?.trim_matches('"');
+    let file = format!("libnvidia-container.so.{version}");
+    install(library, &lib.join(&file))?;
+    for (name, target) in [("libnvidia-container.so.1", &*file), ("libnvidia-container.so", "libnvidia-container.so.1")]
+    {
+        let _ = fs::remove_file(lib.join(name));
+        symlink(target, lib.join(name)).map_err(|why| format!("could not link {name}: {why}"))?;
+    }
+    make_folder(&lib.join("pkgconfig"))?;
+    install(&source.join("libnvidia-container.pc"), &lib.join("pkgconfig/libnvidia-container.pc"))?;
+    install(&source.join("include/nvc.h"), &folder().join("include/nvc.h"))
 }
 
 /// What systemd and udev start our programs by: from where it is in the repository to where packages put it.

@@ -63,10 +63,10 @@ pub fn build() -> Outcome {
     let triple = dist::host_triple()?;
     let (fixed, dynamic) = (workspace().join("target/static"), workspace().join("target/dynamic"));
     dist::cargo_build(&fixed, "release", &["corten-hardware-check"], Some(&triple))?;
-    dist::cargo_build(&dynamic, "release", &["corten-cuda-probe"], None)?;
+    dist::cargo_build(&dynamic, "library", &["corten-cuda-probe"], None)?;
     let program = fixed.join(&triple).join("release/hardware-check");
     dist::refuse_interpreter(&program)?;
-    let probe = dynamic.join("release/cuda-probe");
+    let probe = dynamic.join("library/cuda-probe");
 
     let folder = folder();
     let _ = fs::remove_dir_all(&folder);

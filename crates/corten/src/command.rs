@@ -125,7 +125,11 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Result<String> {
-        answer(Call { name: "corten", args: line.split_whitespace().map(Into::into).collect() })
+        answer(Call {
+            name: "corten",
+            called: "corten".into(),
+            args: line.split_whitespace().map(Into::into).collect(),
+        })
     }
 
     #[test]

@@ -256,7 +256,7 @@ fn hook(values: Values) -> Outcome {
         }
     }
     args.extend(values.rest().map(Into::into));
-    Outcome::Done(cdi_hook::main(Call { name: "nvidia-ctk", args }))
+    Outcome::Done(cdi_hook::main(Call { name: "nvidia-ctk", called: "nvidia-ctk".into(), args }))
 }
 
 fn later(path: &[&str]) -> Fault {

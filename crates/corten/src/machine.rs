@@ -82,10 +82,10 @@ fn user(configured: &str) -> Result<Option<User>> {
         return Ok(user_of_distribution());
     }
     let (user, group) = configured.split_once(':').map_or((configured, None), |(user, group)| (user, Some(group)));
-    let account = lookup("/etc/passwd", user);
+    let account = lookup("/etc/passwd", 0, user);
     let uid = user.parse().ok().or_else(|| account.as_ref()?.get(2)?.parse().ok());
     let gid = match group {
-        Some(group) => group.parse().ok().or_else(|| lookup("/etc/group", group)?.get(2)?.parse().ok()),
+        Some(group) => group.parse().ok().or_else(|| lookup("/etc/group", 0, group)?.get(2)?.parse().ok()),
         None => account.as_ref().and_then(|account| account.get(3)?.parse().ok()),
     };
     match (uid, gid) {
@@ -102,7 +102,7 @@ fn user(configured: &str) -> Result<Option<User>> {
 /// (reference: runtime-and-hook.md 1.3); elsewhere nobody in particular.
 fn user_of_distribution() -> Option<User> {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let gid = lookup("/etc/group", "video")?.get(2)?.parse().ok()?;
+    let gid = lookup("/etc/group", 0, "video")?.get(2)?.parse().ok()?;
     is_suse(&release).then_some(User { uid: 0, gid })
 }
 
@@ -114,11 +114,11 @@ fn is_suse(release: &str) -> bool {
         .any(|word| matches!(word, "suse" | "opensuse"))
 }
 
-/// The fields of the line that begins with `name`.
-fn lookup(file: &str, name: &str) -> Option<Vec<String>> {
+/// The fields of the first line of a file of accounts whose field number `key` is `name`.
+pub fn lookup(file: &str, key: usize, name: &str) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(file).ok()?;
     let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-    text.lines().map(fields).find(|fields| fields.first().is_some_and(|first| first == name))
+    text.lines().map(fields).find(|fields| fields.get(key).is_some_and(|field| field == name))
 }
 
 fn nvml_fault(error: &NvmlError) -> Fault {

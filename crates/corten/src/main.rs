@@ -7,6 +7,7 @@ mod claims;
 mod codes;
 mod command;
 mod container;
+mod container_cli;
 mod ctk;
 mod decision;
 mod engine_config;

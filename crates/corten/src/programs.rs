@@ -1,6 +1,6 @@
 //! The table of programs. Links to install, completions and `corten programs` follow from it.
 
-use crate::{cdi_hook, command, ctk, hook, later, nvidia_docker, runtime, runtime::Variant};
+use crate::{cdi_hook, command, container_cli, ctk, hook, later, nvidia_docker, runtime, runtime::Variant};
 use std::{
     ffi::{OsStr, OsString},
     path::Path,
@@ -21,6 +21,8 @@ pub struct Program {
 pub struct Call {
     /// Its name in [`PROGRAMS`].
     pub name: &'static str,
+    /// The word that it was called by.
+    pub called: OsString,
     /// What follows the name.
     pub args: Vec<OsString>,
 }
@@ -59,7 +61,7 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "nvidia-container-cli",
         about: "lists and configures, as the legacy stack does",
-        main: later::main,
+        main: container_cli::main,
     },
     Program { name: "nvidia-docker", about: "docker with GPUs, by its older name", main: nvidia_docker::main },
     Program { name: "nvidia-ctk-installer", about: "installs the toolkit from a container image", main: later::main },
@@ -68,19 +70,19 @@ pub const PROGRAMS: &[Program] = &[
 /// Becomes the program that `argv` names: by its first entry, or, called as `corten`, by its second.
 pub fn run(argv: Vec<OsString>) -> ExitCode {
     let mut argv = argv.into_iter();
-    let called = argv.next().and_then(|name| by_path(&name));
+    let mut called = argv.next().unwrap_or_default();
     let mut args: Vec<OsString> = argv.collect();
-    let program = match called {
+    let program = match by_path(&called) {
         Some(program) if program.name != PROGRAMS[0].name => program,
         _ => match args.first().and_then(|word| by_name(word)) {
             Some(program) => {
-                args.remove(0);
+                called = args.remove(0);
                 program
             }
             None => &PROGRAMS[0],
         },
     };
-    (program.main)(Call { name: program.name, args })
+    (program.main)(Call { name: program.name, called, args })
 }
 
 /// The program that a path's last component names. The toolkit container installs programs as `NAME.real` behind a

@@ -37,6 +37,8 @@ pub(crate) struct LibraryRow {
     pub(crate) capabilities: Capabilities,
     /// A link that programs need and no soname gives.
     pub(crate) link: Option<SpecialLink>,
+    /// libnvidia-container knows it (reference: libnvidia-container.md 9.1), so the legacy programs list it.
+    pub(crate) legacy: bool,
 }
 
 /// A link beside a library, relative to the library's own folder in the container.
@@ -56,15 +58,20 @@ pub(crate) enum Target {
 }
 
 const fn driver(stem: &'static str, capabilities: Capabilities) -> LibraryRow {
-    LibraryRow { stem, version: Version::Driver, capabilities, link: None }
+    LibraryRow { stem, version: Version::Driver, capabilities, link: None, legacy: true }
 }
 
 const fn own(stem: &'static str, capabilities: Capabilities) -> LibraryRow {
-    LibraryRow { stem, version: Version::Own, capabilities, link: None }
+    LibraryRow { stem, version: Version::Own, capabilities, link: None, legacy: false }
 }
 
 const fn explicit(stem: &'static str, capabilities: Capabilities) -> LibraryRow {
-    LibraryRow { stem, version: Version::Explicit, capabilities, link: None }
+    LibraryRow { stem, version: Version::Explicit, capabilities, link: None, legacy: false }
+}
+
+/// A library that came after libnvidia-container, or that it never knew.
+const fn later(row: LibraryRow) -> LibraryRow {
+    LibraryRow { legacy: false, ..row }
 }
 
 const fn linked(row: LibraryRow, name: &'static str, target: Target) -> LibraryRow {
@@ -76,7 +83,7 @@ pub(crate) const LIBRARIES: &[LibraryRow] = &[
     driver("libnvidia-ml", UTILITY),
     driver("libnvidia-cfg", UTILITY),
     driver("libnvidia-nscq", UTILITY),
-    driver("libnvidia-sandboxutils", UTILITY),
+    later(driver("libnvidia-sandboxutils", UTILITY)),
     linked(driver("libcuda", COMPUTE), "libcuda.so", Target::Text("libcuda.so.1")),
     driver("libcudadebugger", COMPUTE),
     driver("libnvidia-opencl", COMPUTE),
@@ -113,18 +120,18 @@ pub(crate) const LIBRARIES: &[LibraryRow] = &[
     driver("libGLESv1_CM_nvidia", GRAPHICS),
     driver("libnvidia-glvkspirv", GRAPHICS),
     driver("libnvidia-cbl", GRAPHICS),
-    linked(driver("libnvidia-vulkan-producer", GRAPHICS), "libnvidia-vulkan-producer.so", Target::File),
-    driver("libnvidia-present", GRAPHICS),
-    driver("libnvidia-wayland-client", GRAPHICS),
-    driver("libnvidia-gtk2", GRAPHICS),
-    driver("libnvidia-gtk3", GRAPHICS),
+    later(linked(driver("libnvidia-vulkan-producer", GRAPHICS), "libnvidia-vulkan-producer.so", Target::File)),
+    later(driver("libnvidia-present", GRAPHICS)),
+    later(driver("libnvidia-wayland-client", GRAPHICS)),
+    later(driver("libnvidia-gtk2", GRAPHICS)),
+    later(driver("libnvidia-gtk3", GRAPHICS)),
     own("libnvidia-egl-gbm", GRAPHICS),
     own("libnvidia-egl-wayland", GRAPHICS),
     own("libnvidia-egl-wayland2", GRAPHICS),
     own("libnvidia-egl-xcb", GRAPHICS),
     own("libnvidia-egl-xlib", GRAPHICS),
-    driver(XORG_DRIVER, GRAPHICS),
-    linked(driver(XORG_GLX, GRAPHICS), "libglxserver_nvidia.so", Target::File),
+    later(driver(XORG_DRIVER, GRAPHICS)),
+    later(linked(driver(XORG_GLX, GRAPHICS), "libglxserver_nvidia.so", Target::File)),
     explicit("libEGL", GRAPHICS),
     explicit("libGL", GRAPHICS),
     explicit("libGLESv1_CM", GRAPHICS),
@@ -188,10 +195,17 @@ pub(crate) const XORG_BASES: &[&str] = &["/usr/lib/xorg", "/usr/lib64/xorg", "/u
 pub(crate) struct FileRow {
     pub(crate) name: &'static str,
     pub(crate) capabilities: Capabilities,
+    /// As in [`LibraryRow`].
+    pub(crate) legacy: bool,
 }
 
 const fn file(name: &'static str, capabilities: Capabilities) -> FileRow {
-    FileRow { name, capabilities }
+    FileRow { name, capabilities, legacy: true }
+}
+
+/// An executable that libnvidia-container leaves out.
+const fn later_file(name: &'static str, capabilities: Capabilities) -> FileRow {
+    FileRow { legacy: false, ..file(name, capabilities) }
 }
 
 /// Executables.
@@ -200,11 +214,11 @@ pub(crate) const BINARIES: &[FileRow] = &[
     file("nvidia-debugdump", UTILITY),
     file("nvidia-persistenced", UTILITY),
     file("nv-fabricmanager", UTILITY),
-    file("nvidia-imex", COMPUTE_PROGRAMS),
-    file("nvidia-imex-ctl", COMPUTE_PROGRAMS),
+    later_file("nvidia-imex", COMPUTE_PROGRAMS),
+    later_file("nvidia-imex-ctl", COMPUTE_PROGRAMS),
     file("nvidia-cuda-mps-control", COMPUTE_PROGRAMS),
     file("nvidia-cuda-mps-server", COMPUTE_PROGRAMS),
-    file("nvidia-xconfig", GRAPHICS),
+    later_file("nvidia-xconfig", GRAPHICS),
 ];
 
 /// Sockets, relative to `/run`.

@@ -22,7 +22,7 @@ use std::{
 const MAX_LINKS: u32 = 40;
 
 /// A root, and what has been learnt about the folders below it.
-pub(crate) struct Inside {
+pub struct Inside {
     root: HostPath,
     /// Real paths that are no links.
     real: RefCell<HashSet<String>>,
@@ -34,7 +34,10 @@ pub(crate) struct Inside {
 
 impl Inside {
     /// The root at `path`, which may itself be reached through links: those are this machine's.
-    pub(crate) fn open(path: &HostPath) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// If there is no such folder.
+    pub fn open(path: &HostPath) -> io::Result<Self> {
         let real = std::fs::canonicalize(path)?;
         if !real.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -69,20 +72,23 @@ impl Inside {
     }
 
     /// The root's real path on this machine.
-    pub(crate) fn root(&self) -> &HostPath {
+    pub fn root(&self) -> &HostPath {
         &self.root
     }
 
     /// The real place of `path` (a path below the root, with or without a leading slash). The last component must
     /// exist, whatever it is.
-    pub(crate) fn resolve(&self, path: &str) -> Result<HostPath, Errno> {
+    ///
+    /// # Errors
+    /// What the kernel says where something on the way is missing.
+    pub fn resolve(&self, path: &str) -> Result<HostPath, Errno> {
         let (folder, name) = split(path);
         host_path(self.walk(self.folder(folder)?, name)?)
     }
 
     /// The real place of `path` and what lies there. One call of the kernel where it is no link and its folder is
     /// known.
-    pub(crate) fn find(&self, path: &str) -> Option<(HostPath, Stat)> {
+    pub fn find(&self, path: &str) -> Option<(HostPath, Stat)> {
         let (folder, name) = split(path);
         let folder = self.folder(folder).ok()?;
         let is_plain = !matches!(name, "" | "." | "..");
@@ -173,7 +179,7 @@ impl Inside {
     }
 
     /// `host` with the root cut off, absolute again; a path outside the root stays as it is.
-    pub(crate) fn strip<'a>(&self, host: &'a HostPath) -> &'a str {
+    pub fn strip<'a>(&self, host: &'a HostPath) -> &'a str {
         match (self.root.as_str(), host.strip_prefix(&self.root)) {
             ("/", _) | (_, None) => host.as_str(),
             (root, Some(_)) => &host.as_str()[root.len()..],

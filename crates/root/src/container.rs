@@ -7,7 +7,10 @@ use crate::{
 use oci::{ContainerPath, HostPath};
 use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatxFlags, fstat, open, openat, stat, statx},
+    fs::{
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxFlags, fstat, fstatfs, open, openat,
+        stat, statx,
+    },
     io::Errno,
 };
 use std::{fs::File, io::Read};
@@ -132,7 +135,7 @@ impl ContainerRoot {
         Ok(ContainerPath::root().join(&found))
     }
 
-    /// The mount that the root lies on; `None` where the kernel (before 5.8) does not say.
+    /// The number of the mount that the root lies on.
     pub(crate) fn mount(&self) -> Option<u64> {
         mount_of(self.fd.as_fd())
     }
@@ -171,10 +174,28 @@ pub(crate) fn open_regular(found: OwnedFd, path: &ContainerPath) -> Result<File,
     Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(failed())?))
 }
 
-/// The number of the mount that an open file lies on; `None` where the kernel (before 5.8) does not say.
+/// The number of the mount that an open file lies on.
 pub(crate) fn mount_of(file: BorrowedFd) -> Option<u64> {
-    let status = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-    StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID).then_some(status.stx_mnt_id)
+    match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
+        Ok(status) if StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID) => {
+            Some(status.stx_mnt_id)
+        }
+        // A kernel before 5.8, or a seccomp filter.
+        _ => listed_mount_of(file),
+    }
+}
+
+/// The same from what procfs says about the descriptor (`proc_pid_fdinfo(5)`).
+fn listed_mount_of(file: BorrowedFd) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+}
+
+/// Told by identity, as a name says nothing: on procfs, or just what this machine has at `host` (a simulated machine binds
+/// its own there).
+pub(crate) fn is_kernels_own(found: &OwnedFd, status: &Stat, host: &HostPath) -> bool {
+    fstatfs(found).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+        || stat(host.as_path()).is_ok_and(|hosts| same_file(status, &hosts))
 }
 
 /// The same inode of the same file system.
@@ -193,6 +214,15 @@ mod tests {
 
     fn root_at(path: &std::path::Path) -> Result<ContainerRoot, RootError> {
         ContainerRoot::open(&HostPath::new(path.to_str().unwrap()).unwrap(), me())
+    }
+
+    #[test]
+    fn both_ways_to_tell_a_mount_agree() {
+        for path in ["/", "/proc", "/dev/null"] {
+            let file = open(path, OFlags::PATH, Mode::empty()).unwrap();
+            assert!(mount_of(file.as_fd()).is_some(), "{path}");
+            assert_eq!(listed_mount_of(file.as_fd()), mount_of(file.as_fd()), "{path}");
+        }
     }
 
     #[test]

@@ -43,6 +43,30 @@ pub enum RootError {
         "{0} in the container is a directory, where a file or link of the driver belongs; remove it from the image"
     )]
     Directory(ContainerPath),
+    /// The image has a link where something is to be mounted. Following it would mount somewhere else.
+    #[error(
+        "{0} in the container is a symbolic link, where something of the driver is to be mounted; remove it from the image"
+    )]
+    Link(ContainerPath),
+    /// Something else lies where the kernel's own should: another could have put it there.
+    #[error("{0} in the container is not the kernel's: it is neither on procfs nor this machine's own")]
+    Foreign(ContainerPath),
+    /// What is to be mounted cannot be opened, or not be mounted anywhere.
+    #[error("cannot mount {path} of this machine: {source}")]
+    Source {
+        /// What.
+        path: HostPath,
+        /// Why.
+        source: Errno,
+    },
+    /// What is to be mounted is not what it is taken for.
+    #[error("{path} on this machine is not {expected}")]
+    Unexpected {
+        /// What.
+        path: HostPath,
+        /// What it should be: `a regular file`, `the character device 195:0`.
+        expected: String,
+    },
     /// Another process keeps changing the same name.
     #[error("{0} in the container is being changed by another process")]
     Contended(ContainerPath),

@@ -32,6 +32,11 @@ impl<'a> Folders<'a> {
         Ok(self.remember(path, folder))
     }
 
+    /// Looks again for what lies at `path` and below it.
+    pub(crate) fn forget_below(&mut self, path: &ContainerPath) {
+        self.known.retain(|known, _| known.strip_prefix(path).is_none());
+    }
+
     pub(crate) fn remember(&mut self, path: &ContainerPath, folder: OwnedFd) -> Rc<OwnedFd> {
         let folder = Rc::new(folder);
         self.known.insert(path.clone(), folder.clone());

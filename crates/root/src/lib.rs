@@ -12,10 +12,14 @@
 //!   [`ContainerRoot::refresh_loader`], [`ContainerRoot::prefer_compat`], [`ContainerRoot::write_profile`] and
 //!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
 //!   read-only.
+//! - [`cgroup`] grants devices to a container that runs already.
+//! - [`mount`] is for whoever mounts the host's files from outside, as `nvidia-container-cli` does: in the mount namespace of
+//!   a process that [`namespace`] leads to.
 //! - [`child`] and [`signals`] are what running programs and services need of the system that takes `unsafe`.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod apply;
+pub mod cgroup;
 pub mod child;
 mod compat;
 mod container;
@@ -24,7 +28,8 @@ mod error;
 pub mod exec;
 mod folders;
 mod loader;
-mod mount;
+pub mod mount;
+pub mod namespace;
 pub mod own_mounts;
 pub mod params;
 mod permissions;

@@ -8,14 +8,14 @@
 
 use crate::{
     ContainerRoot, RootError,
-    container::same_file,
+    container::is_kernels_own,
     mount::{Place, cover},
     resolve::Last,
 };
 use oci::{ContainerPath, HostPath};
 use rustix::{
-    fd::{AsFd, OwnedFd},
-    fs::{FileType, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, stat},
+    fd::AsFd,
+    fs::{FileType, fstat},
     io::Errno,
 };
 use std::{fs::File, io::Read};
@@ -93,7 +93,7 @@ pub fn hide_by(root: &ContainerRoot, host: &HostPath, how: Technique) -> Result<
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return Err(ParamsError::Foreign(path));
     }
-    if !is_drivers(&target, &status, host) {
+    if !is_kernels_own(&target, &status, host) {
         return match root.read(&path, MAX_FILE)? == copy.as_bytes() {
             true => Ok(Outcome::HiddenBefore),
             false => Err(ParamsError::Foreign(path)),
@@ -125,12 +125,6 @@ fn switched_off(params: &str) -> Option<String> {
     }
     let changed: Vec<&str> = lines().map(|line| if line == ON { OFF } else { line }).collect();
     Some(changed.join("\n"))
-}
-
-/// Told by identity, as a name says nothing: on procfs, or the host's own file (a simulated machine binds one).
-fn is_drivers(target: &OwnedFd, status: &Stat, host: &HostPath) -> bool {
-    fstatfs(target).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
-        || stat(host.as_path()).is_ok_and(|hosts| same_file(status, &hosts))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Puts links and files into the root: each whole or not at all, and all of them or none.
 
-use crate::{ContainerRoot, Owner, RootError, folders::Folders};
+use crate::{ContainerRoot, Owner, RootError, folders::Folders, mount::Point};
 use oci::ContainerPath;
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd, RawFd},
@@ -31,6 +31,8 @@ enum Change {
     New(Rc<OwnedFd>, String),
     /// Something was replaced or removed; it waits under the spare name.
     Replaced(Rc<OwnedFd>, String),
+    /// A new empty file of this inode, to mount over.
+    Point(Rc<OwnedFd>, String, u64),
 }
 
 impl<'a> Placer<'a> {
@@ -87,6 +89,43 @@ impl<'a> Placer<'a> {
         Ok(())
     }
 
+    /// The place at `at`, to mount something over it. If nothing lies there, an empty file or a folder is made; what lies
+    /// there must be of that kind. Links on the way are followed inside the root, one at the end never.
+    pub(crate) fn mount_point(&mut self, at: &ContainerPath, folder: bool, mode: u32) -> Result<Point, RootError> {
+        let parent = self.folder(&at.parent(), 0o755)?;
+        let found = match Point::look(parent.clone(), at.file_name()) {
+            Err(Errno::NOENT) => {
+                match folder {
+                    true => drop(self.make_folder(at, mode)?),
+                    false => self.make_point(parent.clone(), at, mode)?,
+                }
+                Point::look(parent, at.file_name())
+            }
+            found => found,
+        };
+        let point = found.map_err(RootError::failed("open", at))?;
+        point.check_kind(at, folder)?;
+        Ok(point)
+    }
+
+    /// Something was mounted at `at`: what was known about folders there is about what it covers.
+    pub(crate) fn forget_below(&mut self, at: &ContainerPath) {
+        self.folders.forget_below(at);
+    }
+
+    fn make_point(&mut self, folder: Rc<OwnedFd>, at: &ContainerPath, mode: u32) -> Result<(), RootError> {
+        let name = at.file_name();
+        match make_file(&folder, name, b"", mode, self.folders.root.owner()) {
+            Ok(inode) => {
+                self.journal.push(Change::Point(folder, name.to_owned(), inode));
+                Ok(())
+            }
+            // Somebody else was faster: what lies there now is looked at like anything else.
+            Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(RootError::failed("create", at)(error)),
+        }
+    }
+
     /// Everything stays. What was replaced is removed for good.
     pub(crate) fn commit(self) {
         for change in self.journal {
@@ -103,6 +142,7 @@ impl<'a> Placer<'a> {
                 Change::Folder(parent, name) => unlinkat(&parent, name, AtFlags::REMOVEDIR),
                 Change::New(folder, name) => unlinkat(&folder, name, AtFlags::empty()),
                 Change::Replaced(folder, name) => renameat(&folder, spare(&name), &folder, &name),
+                Change::Point(folder, name, inode) => remove_point(&folder, &name, inode),
             };
         }
     }
@@ -214,6 +254,13 @@ fn exchange_in_steps(folder: &OwnedFd, spare: &str, name: &str) -> Result<(), Er
 /// `name` is the inode that we made. Inode numbers are not compared for links, whose content is never partial.
 fn is(folder: &OwnedFd, name: &str, inode: u64) -> bool {
     inode == 0 || statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|status| status.st_ino == inode)
+}
+
+/// Removes a file to mount over, unless it is another's, or has got content meanwhile.
+fn remove_point(folder: &OwnedFd, name: &str, inode: u64) -> Result<(), Errno> {
+    let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_ours = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile && status.st_ino == inode;
+    if is_ours && status.st_size == 0 { unlinkat(folder, name, AtFlags::empty()) } else { Ok(()) }
 }
 
 fn remove(folder: &OwnedFd, name: &str) -> Result<(), Errno> {

@@ -6,21 +6,20 @@
 
 use crate::{
     ContainerRoot,
-    mount::{Attributes, set_attributes},
+    mount::{Attributes, Line, set_attributes, table},
 };
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
     mount::{MountAttrFlags, OpenTreeFlags, open_tree},
 };
-use std::fs;
 
 impl ContainerRoot {
     /// The same root, through a mount of our own that can be written, if the low-level runtime made the container's
     /// read-only. A root that was read-only before stays so: somebody meant that. So does one for which the kernel
     /// (before 5.12) or the caller's capabilities are not enough.
     pub fn writable(self) -> ContainerRoot {
-        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let table = table().unwrap_or_default();
         if !self.mount().is_some_and(|mount| was_made_read_only(&table, mount)) {
             return self;
         }
@@ -49,26 +48,6 @@ fn was_made_read_only(table: &str, mount: u64) -> bool {
     find(mount).is_some_and(|line| {
         line.read_only && !line.system_read_only && find(line.parent).is_some_and(|parent| !parent.read_only)
     })
-}
-
-/// What counts of a line.
-struct Line {
-    id: u64,
-    parent: u64,
-    read_only: bool,
-    system_read_only: bool,
-}
-
-impl Line {
-    fn read(line: &str) -> Option<Line> {
-        let is_read_only = |options: &str| options.split(',').any(|option| option == "ro");
-        let mut fields = line.split(' ');
-        let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let read_only = is_read_only(fields.nth(3)?);
-        // Optional fields end with a dash; type and source come next.
-        let system_read_only = is_read_only(fields.skip_while(|field| *field != "-").nth(3)?);
-        Some(Line { id, parent, read_only, system_read_only })
-    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn nvidia_ctk_hook_is_the_same_program() {
 
 #[test]
 fn programs_to_come_say_so() {
-    let names = "nvidia-container-cli nvidia-ctk-installer";
+    let names = "nvidia-ctk-installer";
     for name in names.split_whitespace() {
         let output = Stage::new().run(name, &["whatever"]);
         assert_eq!(output.status.code(), Some(1), "{name}");

@@ -13,6 +13,11 @@ const INSIDE: &str = "CORTEN_TEST_NAMESPACE";
 /// True in a process of its own with a private mount namespace. Otherwise starts this test again in one, checks that it
 /// passes there, and says false: namespaces belong to processes, and tests run as threads.
 pub fn inside_namespace(test: &str) -> bool {
+    inside_namespace_by(test, &[])
+}
+
+/// The same with a command before the program there.
+pub fn inside_namespace_by(test: &str, command: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
@@ -20,6 +25,7 @@ pub fn inside_namespace(test: &str) -> bool {
     let program = std::env::current_exe().unwrap();
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
+        .args(command)
         .arg(program)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")

@@ -1,12 +1,14 @@
 //! `corten-root` on real trees, against the real ldconfig and loader, and inside mount namespaces. Needs root, `cc`,
-//! `ldconfig`, `chroot` and `unshare`; without them the tests fail and say so.
+//! `ldconfig`, `chroot`, `runc`, `strace` and `unshare`; without them the tests fail and say so.
 
 // The lint counts only functions marked as tests, and helpers of tests are not.
 #![allow(clippy::unwrap_used)]
 
+mod cgroups;
 mod hook;
 mod hostile;
 mod ldconfig;
+mod mounts;
 mod prepare;
 mod refresh;
 mod tree;

@@ -1,0 +1,39 @@
+//! How a call ends that does not do what was asked: `PROGRAM: CATEGORY error: DETAIL` on stderr, status 1 (reference:
+//! libnvidia-container.md 3). Others match on these lines, so they carry no code of ours.
+
+use crate::fault;
+use legacy::Error;
+
+/// Why a call did not do what was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A line, without the program's name.
+    Said(String),
+    /// Argp's words for a wrong command line, and where help is to be had.
+    CommandLine { program: String, said: String, hint: String },
+    /// Something that must be there is missing; the text is a usage.
+    Missing(String),
+    /// Help, usage or version, which is no failure: the text goes to stdout.
+    Asked(String),
+}
+
+impl Failure {
+    /// `CATEGORY error: DETAIL`.
+    pub fn of(category: &str) -> impl Fn(Error) -> Failure {
+        move |error| Failure::Said(format!("{category} error: {}", fault::one_line(&error.to_string())))
+    }
+
+    /// While the machine is looked at. The original starts NVML before anything else, so that what is wrong with it is a
+    /// failure to initialise, whoever asks.
+    pub fn detection(error: Error) -> Failure {
+        let text = error.to_string();
+        let of_nvml = ["nvml error:", "load library failed:", "driver rpc error:"];
+        let category = if of_nvml.iter().any(|start| text.starts_with(start)) { "initialization" } else { "detection" };
+        Failure::of(category)(error)
+    }
+
+    /// An option's value makes no sense.
+    pub fn input(detail: &str) -> Failure {
+        Failure::Said(format!("input error: {}", fault::one_line(detail)))
+    }
+}

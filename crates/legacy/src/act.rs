@@ -1,0 +1,184 @@
+//! Carries out a [`Work`]: all of it, or nothing stays (section 14, but for what fails).
+//!
+//! Sources are opened and cloned in the host's mount namespace, where nobody of the container can change what their names
+//! mean. Then a thread enters the container's namespace and attaches them by descriptor. Nothing is attached before
+//! everything has been found.
+
+use crate::{
+    Container, Error, Machine, Work,
+    options::CompatMode,
+    work::{PROFILES, application_profile, invalid_node},
+};
+use host::Capability;
+use oci::ContainerPath;
+use plan::{
+    Because, Layout, Link, Reason, RootWork,
+    compat::{CompatLibrary, HostVersions},
+};
+use root::{
+    ContainerRoot, RootError,
+    mount::{Mount, Prepared, Technique, What},
+};
+use rustix::io::Errno;
+
+/// A step that failed, and at which stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Before or while mounting.
+    Mount(Error),
+    /// When everything was mounted, while the loader's cache was brought up to date.
+    Loader(Error),
+}
+
+impl Container {
+    /// Does it. What is done already is not done again.
+    ///
+    /// # Errors
+    /// [`Failed`]; of this call nothing stays then.
+    pub fn carry_out(&self, machine: &Machine, work: &Work) -> Result<(), Failed> {
+        let mount_failed = |error: RootError| Failed::Mount(failed(&error, &self.rootfs));
+        let (mounts, profile) = with_profile(work);
+        let mounts = mounts
+            .into_iter()
+            .map(|mount| Prepared::new(mount, Technique::Detached))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(mount_failed)?;
+        let granted = self.grant(&work.rules).map_err(Failed::Mount)?;
+        let version = machine.driver_version();
+        let done = self.within(|| self.in_namespace(mounts, profile, work, version));
+        if done.is_err() {
+            granted.take_back();
+        }
+        done
+    }
+
+    /// In the container's mount namespace, unless that is the caller's own.
+    fn within(&self, act: impl FnOnce() -> Result<(), Failed> + Send) -> Result<(), Failed> {
+        if self.namespace.is_ours() {
+            return act();
+        }
+        self.namespace.within(act).map_err(|error| Failed::Mount(Error::new(error.to_string())))?
+    }
+
+    fn in_namespace(&self, mounts: Vec<Prepared>, profile: u64, work: &Work, version: &str) -> Result<(), Failed> {
+        let mount_failed = |error: RootError| Failed::Mount(failed(&error, &self.rootfs));
+        let root = ContainerRoot::open(&self.root, self.owner).map_err(mount_failed)?;
+        let attached = root.attach_all(mounts).map_err(mount_failed)?;
+        if profile != 0 {
+            root.write_profile(profile).map_err(mount_failed)?;
+        }
+        let is_missing = |link: &&Link| !root.is_file(&link.at);
+        let links = work.links.iter().filter(is_missing).map(|link| Because::new(link.clone(), reason()));
+        let links = RootWork { links: links.collect(), ..RootWork::default() };
+        // With the links, so that a cache that cannot be written takes them back.
+        let layout = &self.places.layout;
+        root.apply_then(&links, layout, |_| match work.loader {
+            true => self.loader(&root, version).map_err(|error| LoaderOr::Loader(failed(&error, &self.rootfs))),
+            false => Ok(()),
+        })
+        .map_err(|error| match error {
+            LoaderOr::Loader(error) => Failed::Loader(error),
+            LoaderOr::Root(error) => mount_failed(error),
+        })?;
+        attached.keep();
+        Ok(())
+    }
+
+    /// The loader finds what was mounted; before it the image's own libcuda, where that is of a later driver (18, 19).
+    fn loader(&self, root: &ContainerRoot, version: &str) -> Result<(), RootError> {
+        let layout = &self.places.layout;
+        let preferred = match &self.places.compat {
+            Some(folder) => later_libcuda(root, folder, version)?,
+            None => None,
+        };
+        if self.places.has(Capability::Compute) && self.places.options.compat != CompatMode::Disabled {
+            root.prefer_compat(preferred.as_ref(), layout)?;
+        }
+        let done = root.refresh_loader(&self.folders(layout), layout)?;
+        done.remarks.iter().for_each(|remark| log::warn!("{remark}"));
+        Ok(())
+    }
+
+    fn folders(&self, layout: &Layout) -> Vec<ContainerPath> {
+        let compat32 = self.places.has(Capability::Compat32).then(|| layout.compat32.clone());
+        [layout.native.clone()].into_iter().chain(compat32).collect()
+    }
+}
+
+/// The mounts, with the application profile in the file system that they make for it; and which GPUs are to be written into
+/// one that an earlier call made.
+fn with_profile(work: &Work) -> (Vec<Mount>, u64) {
+    let mut mounts = work.mounts.clone();
+    let made = mounts.iter_mut().find(|mount| work.profile != 0 && mount.at.as_str() == PROFILES);
+    let Some(Mount { what: What::Tmpfs(tmpfs), .. }) = made else { return (mounts, work.profile) };
+    tmpfs.holds.push(application_profile(work.profile));
+    (mounts, 0)
+}
+
+/// The folder of the image's libcuda, if it is of a later driver than the host's and works with it.
+fn later_libcuda(
+    root: &ContainerRoot,
+    folder: &ContainerPath,
+    version: &str,
+) -> Result<Option<ContainerPath>, RootError> {
+    let mut remarks = Vec::new();
+    let found = root.find_compat(folder, &mut remarks)?;
+    remarks.iter().for_each(|remark| log::warn!("{remark}"));
+    let Some(found) = found else { return Ok(None) };
+    let library = CompatLibrary { version: &found.version, note: found.note.as_deref() };
+    let verdict = plan::compat::judge(&library, &HostVersions { driver: Some(version), cuda: None });
+    log::info!(
+        "{} of libcuda.so.{} in the container: {}",
+        if verdict.prefer { "use" } else { "no use" },
+        found.version,
+        verdict.why
+    );
+    Ok(verdict.prefer.then_some(found.folder))
+}
+
+enum LoaderOr {
+    Root(RootError),
+    Loader(Error),
+}
+
+impl From<RootError> for LoaderOr {
+    fn from(error: RootError) -> Self {
+        LoaderOr::Root(error)
+    }
+}
+
+fn reason() -> Reason {
+    Reason { request: "configure".to_owned(), rule: "a link that programs need".to_owned() }
+}
+
+/// A failure in the root, in the original's words. `rootfs` is for the text only.
+pub(crate) fn failed(error: &RootError, rootfs: &str) -> Error {
+    let full = |path: &ContainerPath| format!("{}{path}", rootfs.trim_end_matches('/'));
+    match error {
+        RootError::Open { source, .. } => Error::os(format!("open failed: {rootfs}"), *source),
+        RootError::Failed { action: "mount over", path, source } => {
+            Error::os(format!("mount operation failed: {}", full(path)), *source)
+        }
+        RootError::Failed { path, source, .. } => Error::os(format!("file creation failed: {}", full(path)), *source),
+        RootError::Source { path, source } => Error::os(format!("mount operation failed: {path}"), *source),
+        RootError::Unexpected { path, expected } if expected.starts_with("the character device") => {
+            invalid_node(path.as_str())
+        }
+        RootError::Unexpected { path, .. } => {
+            let mode = rustix::fs::stat(path.as_path()).map_or(0, |stat| stat.st_mode);
+            Error::new(format!("unexpected source file mode {mode:o} for {path}"))
+        }
+        RootError::Link(path) | RootError::Directory(path) => {
+            Error::os(format!("file creation failed: {}", full(path)), Errno::EXIST)
+        }
+        other => Error::new(other.to_string()),
+    }
+}
+
+/// Where something of this machine's was mounted, for texts and tests.
+pub fn describe(mount: &Mount) -> String {
+    match &mount.what {
+        What::Host(source) => format!("{} at {}", source.path, mount.at),
+        What::Tmpfs(_) => format!("tmpfs at {}", mount.at),
+    }
+}

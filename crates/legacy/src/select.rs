@@ -1,0 +1,140 @@
+//! From the words of `--device`, `--mig-config` and `--mig-monitor` to devices (section 6). Pure.
+
+use crate::{DeviceInfo, Error, Gpu, MigDevice};
+
+/// What was selected: positions in a [`DeviceInfo`], in the order of selection, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// GPUs.
+    pub gpus: Vec<usize>,
+    /// MIG devices: the GPU, and the device in it.
+    pub mig: Vec<(usize, usize)>,
+    /// The word `all` was there.
+    pub all: bool,
+}
+
+impl Selection {
+    /// The selected GPUs.
+    pub fn gpus<'a>(&'a self, info: &'a DeviceInfo) -> impl Iterator<Item = &'a Gpu> {
+        self.gpus.iter().map(|gpu| &info.gpus[*gpu])
+    }
+
+    /// The selected MIG devices, each with its GPU.
+    pub fn mig<'a>(&'a self, info: &'a DeviceInfo) -> impl Iterator<Item = (&'a Gpu, &'a MigDevice)> {
+        self.mig.iter().map(|(gpu, mig)| (&info.gpus[*gpu], &info.gpus[*gpu].mig[*mig]))
+    }
+
+    fn add_gpu(&mut self, gpu: usize) {
+        if !self.gpus.contains(&gpu) {
+            self.gpus.push(gpu);
+        }
+    }
+
+    fn add_mig(&mut self, gpu: usize, mig: usize) {
+        self.add_gpu(gpu);
+        if !self.mig.contains(&(gpu, mig)) {
+            self.mig.push((gpu, mig));
+        }
+    }
+}
+
+/// The devices that a list with commas names. Where there is no GPU at all any list is accepted.
+///
+/// # Errors
+/// `ITEM: unknown device`.
+pub fn devices(list: &str, info: &DeviceInfo) -> Result<Selection, Error> {
+    let mut selection = Selection::default();
+    if info.gpus.is_empty() {
+        return Ok(selection);
+    }
+    for item in list.split(',').filter(|item| !item.is_empty()) {
+        if item.eq_ignore_ascii_case("all") {
+            return Ok(everything(info));
+        }
+        match find(item, info) {
+            Some((gpu, None)) => selection.add_gpu(gpu),
+            Some((gpu, Some(mig))) => selection.add_mig(gpu, mig),
+            None => return Err(Error::new(format!("{item}: unknown device"))),
+        }
+    }
+    Ok(selection)
+}
+
+fn everything(info: &DeviceInfo) -> Selection {
+    let mig = info.gpus.iter().enumerate().flat_map(|(gpu, one)| (0..one.mig.len()).map(move |mig| (gpu, mig)));
+    Selection { gpus: (0..info.gpus.len()).collect(), mig: mig.collect(), all: true }
+}
+
+fn find(item: &str, info: &DeviceInfo) -> Option<(usize, Option<usize>)> {
+    let gpu = |fits: &dyn Fn(&Gpu) -> bool| info.gpus.iter().position(fits).map(|gpu| (gpu, None));
+    let mig = |fits: &dyn Fn(&MigDevice) -> bool| {
+        info.gpus.iter().enumerate().find_map(|(gpu, one)| Some((gpu, Some(one.mig.iter().position(fits)?))))
+    };
+    if begins(item, "GPU-")
+        && let Some(found) = gpu(&|gpu| gpu.uuid.eq_ignore_ascii_case(item))
+    {
+        return Some(found);
+    }
+    if let Some(bus_id) = bus_id(item)
+        && let Some(found) = gpu(&|gpu| gpu.bus_id == bus_id)
+    {
+        return Some(found);
+    }
+    if let Some(index) = decimal(item) {
+        return (index < info.gpus.len()).then_some((index, None));
+    }
+    if begins(item, "MIG-") {
+        return mig(&|mig| mig.uuid.eq_ignore_ascii_case(item));
+    }
+    let (index, slot) = item.split_once(':')?;
+    let (index, slot) = (decimal(index)?, decimal(slot)?);
+    let position = info.gpus.get(index)?.mig.iter().position(|mig| mig.slot as usize == slot)?;
+    Some((index, Some(position)))
+}
+
+fn begins(item: &str, prefix: &str) -> bool {
+    item.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn decimal(text: &str) -> Option<usize> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// The text as a bus id in the form of [`Gpu::bus_id`]: `domain:bus:device.0` in hexadecimal, zeros in front left out or
+/// not.
+fn bus_id(text: &str) -> Option<String> {
+    let numbers = text.strip_suffix(".0")?;
+    let mut parts = numbers.split(':').map(|part| {
+        let plain = !part.is_empty() && part.len() <= 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.then(|| u32::from_str_radix(part, 16).ok())?
+    });
+    let (domain, bus, device) = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then(|| format!("{domain:08x}:{bus:02x}:{device:02x}.0"))
+}
+
+/// The GPUs that `--mig-config` or `--mig-monitor` (`what`) opens: those of the selection that can be partitioned.
+///
+/// # Errors
+/// Anything but `all`, and `all` where single MIG devices were selected.
+pub fn to_partition(
+    what: &str,
+    list: Option<&str>,
+    selection: &Selection,
+    info: &DeviceInfo,
+) -> Result<Vec<usize>, Error> {
+    let mut all = false;
+    for item in list.unwrap_or_default().split(',').filter(|item| !item.is_empty()) {
+        if !item.eq_ignore_ascii_case("all") {
+            return Err(Error::new(format!("{item}: only 'all' devices are currently supported")));
+        }
+        if !selection.all && !selection.mig.is_empty() {
+            return Err(Error::new(format!("{item}: cannot enable {what} with specific MIG devices selected")));
+        }
+        all = true;
+    }
+    let capable = selection.gpus.iter().copied().filter(|gpu| info.gpus[*gpu].mig_capable);
+    Ok(if all { capable.collect() } else { Vec::new() })
+}
+
+#[cfg(test)]
+mod tests;

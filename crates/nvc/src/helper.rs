@@ -1,0 +1,59 @@
+//! What the library needs of the program that has loaded it, and of itself: the environment, the log, and where
+//! `corten-nvml` is.
+
+use legacy::{Error, Machine, Settings, kmods, log_file, options::InitOptions};
+use std::{
+    env,
+    ffi::CStr,
+    path::{Path, PathBuf},
+};
+
+/// Opens the log that the environment asks for.
+pub fn start_log() {
+    let file = env::var_os("NVC_DEBUG_FILE").filter(|file| !file.is_empty() && !is_privileged());
+    if let Some(file) = file {
+        log_file::start(Path::new(&file));
+    }
+}
+
+/// The defaults, and what the environment says.
+pub fn settings() -> Settings {
+    let settings = if is_privileged() { Settings::default() } else { Settings::from_environment() };
+    Settings { helper: nvml_helper(), ..settings }
+}
+
+/// Looks at the machine, and loads the driver before where that is wanted.
+pub fn machine(settings: Settings, options: InitOptions) -> Result<Machine, Error> {
+    if options.load_kmods {
+        kmods::load(&settings, !options.no_create_imex_channels);
+    }
+    Machine::init(settings)
+}
+
+/// The program has more rights than whoever started it, who must not steer it.
+fn is_privileged() -> bool {
+    // SAFETY: `getauxval` only reads what the kernel told the process at its start.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// `corten-nvml` of the tree that this library lies in (`lib/`, or `lib/TRIPLET/`, beside `bin/`); `None` leaves the search
+/// to `nvml`.
+fn nvml_helper() -> Option<PathBuf> {
+    let library = own_path()?;
+    let folders = library.ancestors().skip(2).take(2);
+    folders.map(|folder| folder.join("bin/corten-nvml")).find(|helper| helper.is_file())
+}
+
+/// Where this library was loaded from.
+fn own_path() -> Option<PathBuf> {
+    // SAFETY: numbers and pointers, for all of which zeros mean something.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: an address within this library, and a structure for the answer.
+    let found = unsafe { libc::dladdr(own_path as *const () as *const libc::c_void, &mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: the loader's own copy of the name, which stays while the library is loaded.
+    let name = unsafe { CStr::from_ptr(info.dli_fname) }.to_str().ok()?;
+    std::fs::canonicalize(name).ok()
+}
