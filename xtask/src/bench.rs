@@ -5,6 +5,7 @@
 
 mod bundle;
 mod contest;
+mod hooks;
 mod specs;
 
 use crate::{
@@ -77,7 +78,9 @@ pub fn inside(arguments: &[String]) -> Outcome {
     // that was not installed this second (crates/host/src/evidence.rs).
     thread::sleep(Duration::from_secs(3));
     let measured = Bundle::make(&folder).and_then(|bundle| {
-        print_table(&measure(&bundle, runs)?, runs);
+        let mut rows = measure(&bundle, runs)?;
+        rows.extend(hooks::measure(&bundle, runs)?);
+        print_table(&rows, runs);
         print_sizes(&bundle)
     });
     let removed = fs::remove_dir_all(&folder).map_err(|why| format!("could not remove {}: {why}", folder.display()));

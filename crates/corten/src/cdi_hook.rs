@@ -6,6 +6,9 @@
 //! A hook that it does not know is a warning and success, so that a spec made by a newer release still starts
 //! containers (reference: runtime-and-hook.md 8.1). A hook that it knows and cannot do is an error: the container would
 //! lack something that its spec promises.
+//!
+//! Several hooks may be one process: `nvidia-cdi-hook jobs HOOK … HOOK …` does one after the other. Each process more
+//! costs a start as much as its work, and needs the same few privileges anew.
 
 mod arguments;
 mod compat;
@@ -27,13 +30,18 @@ use crate::{
     runtime::logger::print_error,
     version,
 };
-use arguments::{Arguments, Verbosity, What};
-use root::privileges;
+use arguments::{Arguments, Job, Verbosity, What};
+use root::privileges::{self, Refused};
+use state::Subject;
 use std::process::ExitCode;
 
 /// Runs the hook that the command line names.
 pub fn main(call: Call) -> ExitCode {
-    let done = Arguments::parse(&call.args, |name| std::env::var(name).ok()).and_then(run);
+    let variables = arguments::Variables::of_process();
+    let done = privileges::forget_caller()
+        .map_err(|error| refused(&error))
+        .and_then(|()| Arguments::parse(&call.args, &variables))
+        .and_then(run);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
@@ -43,16 +51,20 @@ pub fn main(call: Call) -> ExitCode {
     }
 }
 
+fn refused(error: &Refused) -> Fault {
+    Fault::from_error(Code::HookInput, error).next("Report this as a fault of ours")
+}
+
 /// A hook that is to be run.
-struct Run {
+struct Run<'a> {
     /// Its options, in order.
-    options: Vec<(&'static str, String)>,
-    /// The container's state, where it was given as a file.
-    state: Option<Vec<u8>>,
+    options: &'a [(&'static str, String)],
+    /// The container that it is run for.
+    subject: &'a Subject,
     verbosity: Verbosity,
 }
 
-impl Run {
+impl Run<'_> {
     /// The values of an option that may be given several times.
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.options.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
@@ -69,14 +81,27 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.what {
         What::Help => print!("{}", arguments::help()),
         What::Version => print!("{}", version::lines("NVIDIA CDI Hook")),
-        What::Unknown(None) => verbosity.warn("No CDI hook specified"),
-        What::Unknown(Some(name)) => verbosity.warn(&format!("Unsupported CDI hook: {name}")),
-        What::Hook { hook, options, container_spec } => {
-            let Some(work) = hook.work else { return Ok(()) };
-            let state = state::given(container_spec.as_deref())?;
-            privileges::enter_hook(hook.keeps)
-                .map_err(|error| Fault::from_error(Code::HookInput, &error).next("Report this as a fault of ours"))?;
-            return work(&Run { options, state, verbosity });
+        What::Jobs { jobs, unknown, container_spec } => {
+            unknown.iter().for_each(|name| verbosity.warn(&format!("Unsupported CDI hook: {name}")));
+            if jobs.is_empty() && unknown.is_empty() {
+                verbosity.warn("No CDI hook specified");
+            }
+            return work(&jobs, container_spec.as_deref(), verbosity);
+        }
+    }
+    Ok(())
+}
+
+/// Does the jobs in order; the first that fails is the last, as if each were a hook of its own.
+fn work(jobs: &[Job], container_spec: Option<&str>, verbosity: Verbosity) -> Result<()> {
+    if jobs.iter().all(|job| job.hook.work.is_none()) {
+        return Ok(());
+    }
+    let subject = Subject::of(container_spec)?;
+    privileges::keep_only(&table::keeps(jobs.iter().map(|job| job.hook))).map_err(|error| refused(&error))?;
+    for job in jobs {
+        if let Some(work) = job.hook.work {
+            work(&Run { options: &job.options, subject: &subject, verbosity })?;
         }
     }
     Ok(())

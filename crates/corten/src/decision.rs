@@ -13,6 +13,7 @@ use host::{Capabilities, Capability, Inventory, Platform, Wanted};
 use oci::{ContainerPath, HostPath};
 use plan::{
     Config, Edits, Layout, Loader, Mode, PlanError, Request,
+    compat::{self, CompatLibrary, HostVersions},
     mode::{self, Resolved},
     request::ImexRequest,
     requirement::RequirementError,
@@ -77,6 +78,7 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
             }
             let mut edits = plan::plan(request, &inventory, config, &target.layout, &hook_path(config)?)
                 .map_err(|error| plan_fault(&error))?;
+            target.prefer_compat(&mut edits, &inventory, config);
             target.fit(&mut edits, container, start)?;
             for remark in &edits.remarks {
                 log::warn!("{remark}");
@@ -178,6 +180,25 @@ impl Target {
         // In a root that cannot be written this only says what is missing.
         let done = self.root.apply(&edits.root, &self.layout)?;
         shelf.signposts(edits, done, &self.root, &container.env()?, start)
+    }
+
+    /// Puts the image's own libcuda before the driver's, where it is made for a driver like this machine's: what the
+    /// original does by a hook (reference: runtime-and-hook.md, 8.4).
+    fn prefer_compat(&self, edits: &mut Edits, inventory: &Inventory, config: &Config) {
+        if self.layout.loader == Loader::Musl || !compat::is_wanted(edits, config) {
+            return;
+        }
+        let folder = ContainerPath::root().join(compat::FOLDER);
+        match self.root.find_compat(&folder, &mut edits.remarks) {
+            Ok(Some(found)) => {
+                let library = CompatLibrary { version: &found.version, note: found.note.as_deref() };
+                let driver = inventory.driver.as_ref().map(|driver| driver.version.as_str());
+                compat::settle(edits, &found.folder, &library, &HostVersions { driver, cuda: None });
+            }
+            Ok(None) => {}
+            // The driver's own works with this machine in any case.
+            Err(error) => edits.remarks.push(format!("forward compatibility is left out: {error}")),
+        }
     }
 }
 

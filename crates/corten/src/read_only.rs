@@ -90,7 +90,8 @@ impl Shelf {
                     edits.spec.mounts.push(because(mount, "the image's own, with the driver's libraries"));
                 }
                 Step::File { .. } | Step::Link(_) | Step::Remove(_) => {
-                    let folders = [self.0.join("lib"), self.0.join("lib32")];
+                    let first = edits.root.compat.iter().map(|folder| folder.what.clone());
+                    let folders: Vec<_> = first.chain([self.0.join("lib"), self.0.join("lib32")]).collect();
                     point_to(edits, "LD_LIBRARY_PATH", "", &folders, env);
                 }
             }
@@ -101,9 +102,10 @@ impl Shelf {
     }
 }
 
-/// Adds those folders to a list in the environment that hold something.
+/// Adds those folders to a list in the environment that hold something of ours, or what the image is to use of its own.
 fn point_to(edits: &mut Edits, name: &str, otherwise: &str, folders: &[ContainerPath], env: &[String]) {
-    let used = folders.iter().filter(|folder| holds_something(edits, folder));
+    let is_compat = |folder: &ContainerPath| edits.root.compat.iter().any(|compat| compat.what == *folder);
+    let used = folders.iter().filter(|folder| is_compat(folder) || holds_something(edits, folder));
     if let Some(entry) = with_folders(name, otherwise, used, env) {
         edits.spec.env.push(because(entry, "the image has no place for the driver's files, which lie there"));
     }

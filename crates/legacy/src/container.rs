@@ -102,7 +102,7 @@ impl Container {
             }
             Supervision::Standalone => rootfs.clone(),
         };
-        let opened = ContainerRoot::open(&root, owner).map_err(|error| crate::act::failed(&error, rootfs.as_str()))?;
+        let opened = ContainerRoot::open(&root, owner).map_err(|error| crate::act::failed(&error, root.as_str()))?;
         let container = Container {
             places: places(config, options, opened.survey())?,
             pid: config.pid,

@@ -89,9 +89,9 @@ impl Machine {
     }
 
     fn cache(&self) -> Result<ldcache::Cache, Error> {
-        let given = &self.settings.ldcache;
+        let given = format!("{}{}", self.settings.root.trim_end_matches('/'), self.settings.ldcache);
         let failed = |errno| Error::os(format!("open failed: {given}"), errno);
-        let path = self.inside.resolve(given).map_err(failed)?;
+        let path = self.inside.resolve(&self.settings.ldcache).map_err(failed)?;
         let open = || -> std::io::Result<Vec<u8>> {
             let mut content = Vec::with_capacity(64 << 10);
             File::open(path.as_path())?.take(ldcache::MAX_FILE as u64 + 1).read_to_end(&mut content)?;

@@ -92,7 +92,7 @@ impl Machine {
         let root = absolute(&settings.root).ok_or_else(|| Error::os("change root failed", rustix::io::Errno::NOENT))?;
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);
-        let version = working_driver(&roots)?;
+        let version = working_driver(&roots, &inside)?;
         Ok(Machine { settings, roots, inside, version, inventory: OnceCell::new(), facts: RefCell::new(None) })
     }
 
@@ -143,10 +143,14 @@ fn absolute(root: &str) -> Option<HostPath> {
 }
 
 /// The version of a driver that NVML would start with.
-fn working_driver(roots: &Roots) -> Result<String, Error> {
+fn working_driver(roots: &Roots, inside: &Inside) -> Result<String, Error> {
     let library = host::locate_nvml(roots).ok_or_else(nvml_answer::absent)?;
     let loaded = host::loaded_version(roots).map_err(|error| unreadable(&error))?;
     let loaded = loaded.ok_or_else(nvml_answer::driver_not_loaded)?;
+    // NVML knows the driver by this node, and without privileges cannot make it.
+    if inside.find("/dev/nvidiactl").is_none() {
+        return Err(nvml_answer::driver_not_loaded());
+    }
     match version_of(library.file_name()) {
         Some(version) if version != loaded => Err(nvml_answer::mismatch()),
         _ => Ok(loaded),

@@ -1,9 +1,20 @@
 //! CUDA forward compatibility: whether the libcuda that an image brings is to be used instead of the host's (reference:
 //! runtime-and-hook.md, 8.4). Such a library says in a note of its own which drivers it works with.
 
-use crate::requirement::version::Version;
+use crate::{
+    config::Config,
+    edits::{Because, Edits, Reason},
+    plan::is_libcuda,
+    requirement::version::Version,
+};
+use oci::ContainerPath;
 use serde::Deserialize;
 use std::cmp::Ordering;
+
+/// Where NVIDIA's images keep these libraries.
+pub const FOLDER: &str = "/usr/local/cuda/compat";
+/// The original's hook that does this; its name switches it off.
+const HOOK: &str = "enable-cuda-compat";
 
 /// The section that holds the note, and who it must be from.
 pub const NOTE_SECTION: &str = ".note.cuda.fwd_compatibility";
@@ -46,6 +57,22 @@ struct Note {
     cuda: String,
     #[serde(rename = "Driver", default)]
     drivers: Vec<u64>,
+}
+
+/// A container with these edits may get its image's libcuda: the driver's is there for it to stand before, and nobody has
+/// switched the hook off that the original does this by.
+pub fn is_wanted(edits: &Edits, config: &Config) -> bool {
+    !config.hook_disabled(HOOK) && edits.spec.mounts.iter().any(|mount| is_libcuda(&mount.what.container_path))
+}
+
+/// Decides about the library that was found in `folder` (without links), and puts the decision into the edits.
+pub fn settle(edits: &mut Edits, folder: &ContainerPath, library: &CompatLibrary, host: &HostVersions) {
+    let verdict = judge(library, host);
+    edits.remarks.extend(verdict.remarks);
+    if verdict.prefer {
+        let request = format!("libcuda.so.{} in the image", library.version);
+        edits.root.compat = Some(Because::new(folder.clone(), Reason { request, rule: verdict.why }));
+    }
 }
 
 /// Decides.

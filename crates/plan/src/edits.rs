@@ -85,6 +85,10 @@ pub struct RootWork {
     pub links: Vec<Because<Link>>,
     /// Libraries that the container's loader must find, for `/etc/ld.so.cache` or musl's path file.
     pub libraries: Vec<Because<LoaderEntry>>,
+    /// A folder of the image's whose libraries the loader must find before [`RootWork::libraries`]: its own libcuda, for
+    /// forward compatibility.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Because<ContainerPath>>,
     /// Bit N set: the container has `/dev/nvidiaN`, and an application profile says so to EGL. `None`: no profile.
     pub application_profile: Option<Because<u64>>,
 }

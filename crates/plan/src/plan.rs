@@ -200,7 +200,7 @@ impl Plan<'_> {
     }
 }
 
-fn is_libcuda(path: &str) -> bool {
+pub(crate) fn is_libcuda(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with("libcuda.so."))
 }
 

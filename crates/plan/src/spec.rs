@@ -16,7 +16,7 @@ mod options;
 
 pub use draft::{Draft, DraftDevice, PARTS, Part};
 pub(crate) use driver::is_graphics;
-pub use hooks::{HookName, HookSwitches};
+pub use hooks::{HookName, HookSwitches, JOBS};
 pub use options::{NameStrategy, SpecMode, SpecOptions};
 
 use crate::edits::Reason;
@@ -112,6 +112,7 @@ pub fn draft(inventory: &Inventory, options: &SpecOptions) -> Result<Draft, Spec
         SpecMode::Imex => draft.devices = maker.imex()?,
         mode => draft.devices = maker.group(mode)?,
     }
+    maker.hooks.join(&mut draft.common);
     maker.void(&mut draft.common);
     draft.remarks.extend(maker.hooks.missed(inventory));
     Ok(draft)

@@ -3,7 +3,7 @@
 use crate::{
     ContainerRoot, RootError,
     folders::Folders,
-    loader,
+    loader::{self, DropIn},
     place::{self, Placer},
     profile,
 };
@@ -108,7 +108,7 @@ impl ContainerRoot {
                 steps.push(Step::Link(link.clone()));
             }
         }
-        steps.extend(loader::missing(self, &work.libraries, layout, remarks)?);
+        steps.extend(loader::missing(self, work, layout, remarks)?);
         if let Some(minors) = &work.application_profile {
             steps.extend(profile::missing(self, minors.what)?);
         }
@@ -146,7 +146,8 @@ fn is_first_start(work: &RootWork, steps: &[Step]) -> bool {
 
 /// Removes what a start that was killed may have left beside what it was about to replace.
 fn clear_up(folders: &mut Folders, work: &RootWork, layout: &Layout) {
-    for path in work.links.iter().map(|link| &link.what.at).chain(&[loader::file(layout), profile::file()]) {
+    let files = [loader::file(layout), DropIn::Compat.file(), profile::file()];
+    for path in work.links.iter().map(|link| &link.what.at).chain(&files) {
         place::clear_spare(folders, path);
     }
 }

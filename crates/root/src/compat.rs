@@ -7,7 +7,7 @@ use crate::{
     loader::{self, DropIn, glob},
     resolve::Last,
 };
-use host::{elf, ldcache};
+use host::elf;
 use oci::ContainerPath;
 use plan::{
     Layout, Loader,
@@ -117,10 +117,7 @@ impl ContainerRoot {
         if folders.is_empty() || layout.loader == Loader::Musl {
             return Ok(None);
         }
-        let known = loader::folders_but(self, DropIn::Compat, remarks);
-        let gone = |entry: &ldcache::Entry| {
-            folders.iter().any(|folder| folder.as_str() == entry.folder() && !known.contains(folder))
-        };
+        let gone = loader::goes_with(self, folders, remarks);
         loader::without(self, layout, gone, remarks)
     }
 }

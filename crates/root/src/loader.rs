@@ -12,20 +12,25 @@ pub(crate) use drop_in::DropIn;
 
 use crate::{ContainerRoot, RootError, Step};
 use host::ldcache::{self, Cache, Entry};
+use library::Reader;
 use oci::ContainerPath;
-use plan::{Because, Layout, Loader, LoaderEntry};
+use plan::{Because, Layout, Loader, LoaderEntry, RootWork};
+use refresh::Scan;
 
-/// The loader's file as it should be, if it is not.
+/// The loader's files as they should be, if they are not.
 pub(crate) fn missing(
     root: &ContainerRoot,
-    libraries: &[Because<LoaderEntry>],
+    work: &RootWork,
     layout: &Layout,
     remarks: &mut Vec<String>,
-) -> Result<Option<Step>, RootError> {
-    match (libraries, layout.loader) {
-        ([], _) => Ok(None),
-        (_, Loader::Musl) => musl::missing(root, &musl::folders(libraries), remarks),
-        (_, Loader::Glibc | Loader::Unknown) => glibc(root, libraries, layout, remarks),
+) -> Result<Vec<Step>, RootError> {
+    match (&*work.libraries, layout.loader) {
+        ([], _) => Ok(Vec::new()),
+        (libraries, Loader::Musl) => {
+            let step = musl::missing(root, &musl::folders(libraries), remarks)?;
+            Ok(step.into_iter().collect())
+        }
+        (_, Loader::Glibc | Loader::Unknown) => glibc(root, work, layout, remarks),
     }
 }
 
@@ -38,21 +43,37 @@ pub(crate) fn file(layout: &Layout) -> ContainerPath {
 }
 
 /// Existing entries and their order stay; ours come first among those of their name ([`Cache::put_first`] has the
-/// rule). A container without a cache gets the one that ldconfig would make, with ours.
+/// rule), and before them those of the folder that the image is to have used. What an earlier start put first and this one
+/// does not goes. A container without a cache gets the one that ldconfig would make, with ours.
 fn glibc(
     root: &ContainerRoot,
-    libraries: &[Because<LoaderEntry>],
+    work: &RootWork,
     layout: &Layout,
     remarks: &mut Vec<String>,
-) -> Result<Option<Step>, RootError> {
+) -> Result<Vec<Step>, RootError> {
     let path = ContainerPath::root().join(ldcache::PATH);
+    let former = DropIn::Compat.read(root)?;
+    let wanted = work.compat.as_ref().map(|folder| &folder.what);
+    let compat = Scan::of(&mut Reader::new(root), library::existing(root, wanted.into_iter().cloned()));
+    let left: Vec<_> = former.into_iter().filter(|former| Some(former) != wanted).collect();
+
     let existing = existing(root, &path, remarks)?;
-    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
-    cache.put_first(entries(libraries));
-    if existing.is_some_and(|existing| existing == cache) {
-        return Ok(None);
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, Some(DropIn::Compat), remarks));
+    if !left.is_empty() {
+        let gone = goes_with(root, &left, remarks);
+        cache.entries.retain(|entry| !gone(entry));
     }
-    Ok(Some(Step::File { path, content: ldcache::write(&cache), mode: 0o644, folder_mode: 0o755 }))
+    let compat_entries = compat.entries.into_iter().map(|(entry, _)| entry);
+    cache.put_first(compat_entries.chain(entries(&work.libraries)).collect());
+
+    let mut steps: Vec<Step> = compat.links.into_iter().map(Step::Link).collect();
+    if !layout.read_only {
+        steps.extend(DropIn::Compat.with(root, wanted.map(std::slice::from_ref).unwrap_or_default())?);
+    }
+    if existing.is_none_or(|existing| existing != cache) {
+        steps.push(Step::File { path, content: ldcache::write(&cache), mode: 0o644, folder_mode: 0o755 });
+    }
+    Ok(steps)
 }
 
 /// The container's cache without such entries; `None` if it has no such entry, or there is no cache.
@@ -70,9 +91,15 @@ pub(crate) fn without(
     Ok(content.map(|content| Step::File { path, content, mode: 0o644, folder_mode: 0o755 }))
 }
 
-/// The folders that ld.so.conf names without the help of that file of ours.
-pub(crate) fn folders_but(root: &ContainerRoot, but: DropIn, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
-    conf::folders(root, Some(&but.file()), remarks)
+/// Tells the entries that go when [`DropIn::Compat`] does not name these folders any more: all that lie in them, unless
+/// the image's own ld.so.conf names the folder too.
+pub(crate) fn goes_with<'f>(
+    root: &ContainerRoot,
+    folders: &'f [ContainerPath],
+    remarks: &mut Vec<String>,
+) -> impl Fn(&Entry) -> bool + use<'f> {
+    let known = conf::folders(root, Some(DropIn::Compat), remarks);
+    move |entry| folders.iter().any(|folder| folder.as_str() == entry.folder() && !known.contains(folder))
 }
 
 /// The container's cache; none if it is not one, which also a loader would pass over.

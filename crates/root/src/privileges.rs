@@ -13,7 +13,7 @@ use rustix::{
 };
 
 /// A capability that a hook may keep (`capabilities(7)`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
     /// Mount file systems.
     SysAdmin,
@@ -47,21 +47,45 @@ pub struct Refused {
     source: Errno,
 }
 
-/// The first act of a hook, before it reads anything: closes every descriptor but the three standard ones (CVE-2024-21626
-/// was one that leaked), moves to `/`, cannot be traced or dumped, can never gain privileges, and keeps no capability
-/// but those in `keep`, nor can any program that it starts.
+/// The first acts of a hook: [`forget_caller`], then [`keep_only`].
+///
+/// # Errors
+/// [`Refused`] names the step that failed.
+pub fn enter_hook(keep: &[Capability]) -> Result<(), Refused> {
+    forget_caller()?;
+    keep_only(keep)
+}
+
+/// What a hook does before it reads anything: closes every descriptor but the three standard ones (CVE-2024-21626 was one
+/// that leaked), cannot be traced or dumped, can never gain privileges, and forgets its environment, which may be an
+/// image's: whatever a library of ours would take from it (`TMPDIR`, `PATH`, `RUST_BACKTRACE`) is its default from then on.
+///
+/// Call it while the process has one thread.
+///
+/// # Errors
+/// [`Refused`] names the step that failed.
+pub fn forget_caller() -> Result<(), Refused> {
+    step("close inherited files", close_from(3))?;
+    step("forbid tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    step("forbid new privileges", set_no_new_privs(true))?;
+    // SAFETY: no other thread reads the environment meanwhile, as the caller sees to; nobody holds a reference to a
+    // variable, since the standard library hands out copies only.
+    match unsafe { libc::clearenv() } {
+        0 => Ok(()),
+        _ => Err(Refused { action: "clear the environment", source: Errno::NOMEM }),
+    }
+}
+
+/// Moves to `/` and keeps no capability but those in `keep`, nor can any program that is started. Files that the command
+/// line names must be open by then.
 ///
 /// Call it while the process has one thread: capabilities belong to threads.
 ///
 /// # Errors
 /// [`Refused`] names the step that failed.
-pub fn enter_hook(keep: &[Capability]) -> Result<(), Refused> {
-    let step = |action, result: Result<(), Errno>| result.map_err(|source| Refused { action, source });
-    step("close inherited files", close_from(3))?;
+pub fn keep_only(keep: &[Capability]) -> Result<(), Refused> {
     step("leave the working directory", chdir("/"))?;
-    step("forbid tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
-    step("forbid new privileges", set_no_new_privs(true))?;
-    step("drop capabilities", keep_only(keep.iter().map(|capability| capability.bit()).collect()))
+    step("drop capabilities", drop_all_but(keep.iter().map(|capability| capability.bit()).collect()))
 }
 
 /// What a program does before it becomes another that works on a container: closes every descriptor but the three standard
@@ -70,10 +94,14 @@ pub fn enter_hook(keep: &[Capability]) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`].
 pub fn close_inherited() -> Result<(), Refused> {
-    close_from(3).map_err(|source| Refused { action: "close inherited files", source })
+    step("close inherited files", close_from(3))
 }
 
-fn keep_only(keep: CapabilitySet) -> Result<(), Errno> {
+fn step(action: &'static str, result: Result<(), Errno>) -> Result<(), Refused> {
+    result.map_err(|source| Refused { action, source })
+}
+
+fn drop_all_but(keep: CapabilitySet) -> Result<(), Errno> {
     clear_ambient_capability_set()?;
     for bit in (0..64).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
         // The first number that the kernel does not know ends the list.

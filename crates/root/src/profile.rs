@@ -4,7 +4,7 @@ use crate::{ContainerRoot, Done, RootError, Step, resolve::Last};
 use oci::ContainerPath;
 use rustix::{
     fd::AsFd,
-    fs::{FileType, fstat, minor},
+    fs::{FileType, fstat, major, minor},
     io::Errno,
 };
 
@@ -13,6 +13,8 @@ const NAME: &str = "10-container.conf";
 /// Ours is about 130 bytes; a longer one is another's.
 const MAX_FILE: usize = 4096;
 
+/// The driver's registered number (the kernel's `devices.txt`). A name says nothing about a node.
+const NVIDIA_MAJOR: u32 = 195;
 /// Names looked at in /dev.
 const MAX_NAMES: usize = 20_000;
 
@@ -32,7 +34,8 @@ impl ContainerRoot {
         for (name, _) in names.iter().filter(|(name, _)| is_gpu(name)) {
             let path = folder.join(name);
             let status = self.find(&path, Last::Keep).and_then(fstat).map_err(RootError::failed("look at", &path))?;
-            if FileType::from_raw_mode(status.st_mode) != FileType::CharacterDevice {
+            let is_device = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
+            if !is_device || major(status.st_rdev) != NVIDIA_MAJOR {
                 continue;
             }
             match minor(status.st_rdev) {

@@ -81,38 +81,56 @@ fn the_root_is_reached_through_its_descriptor_only() {
     assert!(inside.iter().any(|line| line.contains("etc/ld.so.cache")), "{opens:#?}");
 }
 
-/// Runs every hook on an image that means harm, traced. The simulated machine has the driver's `params`, so that no hook
-/// is idle.
+/// Runs every hook on an image that means harm, traced: once in a clean environment, once with all that an image can put
+/// there, and at last several as one process. The simulated machine has the driver's `params`, so that no hook is idle.
 const HOOKS: &str = r#"
-lab rootfs --kind debian --to rootfs
+lab rootfs --kind debian --to image
 runc spec
-mkdir -p outside/etc outside/lib rootfs/usr/local/cuda rootfs/opt rootfs/dev
+mkdir -p outside/etc outside/lib image/usr/local/cuda image/opt image/dev
 echo host > outside/etc/ld.so.cache
-cp /usr/lib/x86_64-linux-gnu/libcuda.so.*.* rootfs/opt/
-mkfifo rootfs/usr/lib/x86_64-linux-gnu/libfifo.so.1
-truncate -s 10G rootfs/usr/lib/x86_64-linux-gnu/libgiant.so.1
-ln -s $PWD/outside/lib rootfs/opt/lib
-ln -s ../../../../../../../../../../$PWD/outside/lib rootfs/usr/local/cuda/compat
-ln -s /dev/zero rootfs/etc/ld.so.conf.d/zero.conf
-mkfifo rootfs/etc/ld.so.conf.d/fifo.conf
-rm -f rootfs/etc/ld.so.cache
-ln -s $PWD/outside/etc/ld.so.cache rootfs/etc/ld.so.cache
-mknod rootfs/dev/nvidia0 c 195 0
-cp $(command -v ldconfig) rootfs/sbin/ldconfig.real 2>/dev/null || true
+cp /usr/lib/x86_64-linux-gnu/libcuda.so.*.* image/opt/
+mkfifo image/usr/lib/x86_64-linux-gnu/libfifo.so.1
+truncate -s 10G image/usr/lib/x86_64-linux-gnu/libgiant.so.1
+ln -s $PWD/outside/lib image/opt/lib
+ln -s ../../../../../../../../../../$PWD/outside/lib image/usr/local/cuda/compat
+ln -s /dev/zero image/etc/ld.so.conf.d/zero.conf
+mkfifo image/etc/ld.so.conf.d/fifo.conf
+rm -f image/etc/ld.so.cache
+ln -s $PWD/outside/etc/ld.so.cache image/etc/ld.so.cache
+mknod image/dev/nvidia0 c 195 0
+cp $(command -v ldconfig) image/sbin/ldconfig.real 2>/dev/null || true
+mkdir image/evil
+printf '#include <fcntl.h>\n__attribute__((constructor)) void ran(void) { open("%s/ran", O_CREAT, 0600); }\n' $PWD > evil.c
+cc -shared -o image/evil/evil.so evil.c
+LD_PRELOAD=$PWD/image/evil/evil.so cat /dev/null; mv ran preloading-works
 echo '{"ociVersion": "1.0.2", "id": "x", "bundle": "'$PWD'"}' > state
+evil=$PWD/rootfs/evil
+hostile="-E LD_PRELOAD=$evil/evil.so -E LD_LIBRARY_PATH=$evil -E LD_AUDIT=$evil/evil.so -E GCONV_PATH=$evil -E LC_ALL=xx_XX.UTF-16 \
+    -E RUST_BACKTRACE=full -E RUST_LIB_BACKTRACE=1 -E TMPDIR=$evil -E PATH=$evil -E HOME=$evil -E MALLOC_ARENA_MAX=1 \
+    -E XDG_CONFIG_HOME=$evil -E NVIDIA_CTK_CONFIG_FILE_PATH=$evil/config.toml -E GLIBC_TUNABLES=glibc.malloc.check=3"
+program=$(command -v nvidia-cdi-hook)
 hook() {
-    strace -f -s 4096 -e trace=%process,open,openat,openat2,mount,move_mount,symlinkat,renameat2,renameat,unlinkat,mkdirat \
-        -o $1.trace nvidia-cdi-hook "$@" < state 2> $1.said || echo $1 >> failed
+    strace -f -s 4096 $environment -o $1.$pass.trace $program "$@" < state 2> $1.$pass.said || echo $1 $pass >> failed
 }
-hook create-symlinks --link libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so --link x::/opt/../../../y
-hook enable-cuda-compat --host-driver-version=550.54.14
-hook update-ldcache --ldconfig-path /sbin/ldconfig --folder /usr/lib/x86_64-linux-gnu --folder /opt --folder /opt/lib
-hook update-application-profile
-hook chmod --mode 755 --path /opt --path /opt/lib
-hook disable-device-node-modification
+both() {
+    hook create-symlinks --link libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so --link x::/opt/../../../y
+    hook enable-cuda-compat --host-driver-version=550.54.14
+    hook update-ldcache --ldconfig-path /sbin/ldconfig --folder /usr/lib/x86_64-linux-gnu --folder /opt --folder /opt/lib
+    hook update-application-profile
+    hook chmod --mode 755 --path /opt --path /opt/lib
+    hook disable-device-node-modification
+}
+cp -a image rootfs; pass=clean environment=; both
+rm -rf rootfs; cp -a image rootfs; pass=hostile environment=$hostile; both
+rm -rf rootfs; cp -a image rootfs; environment=$hostile
+hook jobs create-symlinks --link libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so enable-cuda-compat \
+    --host-driver-version=550.54.14 update-ldcache --folder /usr/lib/x86_64-linux-gnu --folder /opt --folder /opt/lib \
+    disable-device-node-modification update-application-profile
 find outside | sort > outside.list
 cat outside/etc/ld.so.cache >> outside.list
 "#;
+
+const OPENS: [&str; 3] = ["open", "openat", "openat2"];
 
 #[test]
 fn hooks_start_nothing_and_open_nothing_outside_the_root() {
@@ -122,13 +140,20 @@ fn hooks_start_nothing_and_open_nothing_outside_the_root() {
     let read = |name: &str| fs::read_to_string(work.path().join(name)).unwrap_or_default();
     assert_eq!(read("outside.list"), "outside\noutside/etc\noutside/etc/ld.so.cache\noutside/lib\nhost\n");
     assert_eq!(read("failed"), "");
+    assert!(work.path().join("preloading-works").exists() && !work.path().join("ran").exists());
     // They did their work meanwhile.
     let cache = fs::read(work.path().join("rootfs/etc/ld.so.cache")).unwrap_or_default();
     assert!(cache.windows(8).any(|part| part == b"/libcuda"), "the cache lists what lies in /opt");
     assert!(work.path().join("rootfs/usr/lib/x86_64-linux-gnu/libcuda.so").is_symlink());
     assert!(read("rootfs/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf").contains("0x1]"));
-    assert!(read("update-ldcache.said").contains("fifo.conf"), "{}", read("update-ldcache.said"));
+    for said in ["update-ldcache.clean.said", "jobs.hostile.said"] {
+        assert!(read(said).contains("fifo.conf"), "{said}: {}", read(said));
+    }
     let bundle = work.path().display().to_string();
+    let trace = |hook: &str, pass: &str| -> Vec<String> {
+        let text = read(&format!("{hook}.{pass}.trace"));
+        text.lines().map(|line| line.replace(&bundle, "BUNDLE")).collect()
+    };
     for hook in [
         "create-symlinks",
         "enable-cuda-compat",
@@ -137,30 +162,71 @@ fn hooks_start_nothing_and_open_nothing_outside_the_root() {
         "chmod",
         "disable-device-node-modification",
     ] {
-        let trace: Vec<String> =
-            read(&format!("{hook}.trace")).lines().map(|line| line.replace(&bundle, "BUNDLE")).collect();
-        assert_eq!(lines(&trace, &STARTS), Vec::<&str>::new(), "{hook}");
-        // The first execve is strace's own start of the hook.
-        assert_eq!(lines(&trace, &EXECUTES).len(), 1, "{hook}: {trace:#?}");
-        let opens = lines(&trace, &["open", "openat", "openat2"]);
-        let by_name = opens.iter().filter(|line| line.contains("(AT_FDCWD, \"") || line.contains(" open(\""));
-        let foreign: Vec<_> = by_name
-            .filter(|line| {
-                let name = line.split('"').nth(1).unwrap_or_default();
-                !name.starts_with("/proc/") && !["BUNDLE/rootfs", "BUNDLE/config.json"].contains(&name)
-            })
-            .collect();
-        assert!(foreign.is_empty(), "{hook}: {foreign:#?}");
-        let root = opens.iter().filter(|line| line.contains("\"BUNDLE/rootfs\"")).collect::<Vec<_>>();
-        assert_eq!(root.len(), 1, "{hook}: {root:#?}");
-        assert!(root[0].contains("O_PATH") && root[0].contains("O_DIRECTORY"), "{root:?}");
-        // Paths of the image are resolved in the root, or are single names in a folder that was.
-        let relative = lines(&trace, &["openat", "openat2"]).into_iter();
-        let relative = relative.filter(|line| !line.contains("AT_FDCWD") && !line.contains("RESOLVE_IN_ROOT"));
-        let climbing: Vec<_> =
-            relative.filter(|line| line.split('"').nth(1).is_some_and(|name| name.contains('/'))).collect();
-        assert!(climbing.is_empty(), "{hook}: {climbing:#?}");
+        let [clean, hostile] = ["clean", "hostile"].map(|pass| trace(hook, pass));
+        assert_eq!(files(&clean), files(&hostile), "{hook}: its environment counts");
+        assert_harmless(hook, &clean, 1);
     }
+    // Each job opens the root anew.
+    assert_harmless("jobs", &trace("jobs", "hostile"), 5);
+}
+
+/// The calls about files and processes, sorted: sets have no order. The first, by which strace starts the program, tells
+/// how many variables there are.
+fn files(trace: &[String]) -> Vec<&str> {
+    let calls =
+        [&OPENS[..], &STARTS, &EXECUTES, &["mount", "move_mount", "symlinkat", "renameat2", "unlinkat", "mkdirat"]];
+    let mut found: Vec<&str> = lines(trace, &calls.concat()).into_iter().skip(1).collect();
+    found = found.into_iter().map(|line| line.split_once(' ').map_or(line, |(_, call)| call.trim_start())).collect();
+    found.sort_unstable();
+    found
+}
+
+fn assert_harmless(hook: &str, trace: &[String], roots: usize) {
+    assert_eq!(lines(trace, &STARTS), Vec::<&str>::new(), "{hook}");
+    // The first execve is strace's own start of the hook.
+    assert_eq!(lines(trace, &EXECUTES).len(), 1, "{hook}: {trace:#?}");
+    let opens = lines(trace, &OPENS);
+    let by_name = opens.iter().filter(|line| line.contains("(AT_FDCWD, \"") || line.contains(" open(\""));
+    let foreign: Vec<_> = by_name
+        .filter(|line| {
+            let name = line.split('"').nth(1).unwrap_or_default();
+            !name.starts_with("/proc/") && !["BUNDLE/rootfs", "BUNDLE/config.json"].contains(&name)
+        })
+        .collect();
+    assert!(foreign.is_empty(), "{hook}: {foreign:#?}");
+    let root = opens.iter().filter(|line| line.contains("\"BUNDLE/rootfs\"")).collect::<Vec<_>>();
+    assert_eq!(root.len(), roots, "{hook}: {root:#?}");
+    assert!(root.iter().all(|line| line.contains("O_PATH") && line.contains("O_DIRECTORY")), "{root:?}");
+    // Paths of the image are resolved in the root, or are single names in a folder that was.
+    let relative = lines(trace, &["openat", "openat2"]).into_iter();
+    let relative = relative.filter(|line| !line.contains("AT_FDCWD") && !line.contains("RESOLVE_IN_ROOT"));
+    let climbing: Vec<_> =
+        relative.filter(|line| line.split('"').nth(1).is_some_and(|name| name.contains('/'))).collect();
+    assert!(climbing.is_empty(), "{hook}: {climbing:#?}");
+    assert_first_acts(hook, trace);
+}
+
+/// Before a hook reads its state it has given everything up.
+fn assert_first_acts(hook: &str, trace: &[String]) {
+    let at = |what: &str| trace.iter().position(|line| line.contains(what));
+    // Those that find nothing to do read no state.
+    let read = at(" read(0,").unwrap_or(trace.len());
+    for act in [
+        " close_range(3, 4294967295, 0)",
+        "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE)",
+        "prctl(PR_SET_NO_NEW_PRIVS, 1",
+        " chdir(\"/\")",
+        " capset(",
+    ] {
+        assert!(at(act).is_some_and(|when| when < read), "{hook}: {act} does not come before reading: {trace:#?}");
+    }
+    // The standard library looks at its own stack before a program's first line.
+    let opens = |line: &&String| OPENS.iter().any(|open| line.contains(&format!(" {open}(")));
+    let opened = trace.iter().position(|line| opens(&line) && !line.contains("\"/proc/self/maps\""));
+    assert!(
+        at("PR_SET_NO_NEW_PRIVS") < opened,
+        "{hook} opens something before it has forgotten its caller: {trace:#?}"
+    );
 }
 
 /// The prestart hook becomes `nvidia-container-cli`; it starts nothing else, and of the container it reads config.json.

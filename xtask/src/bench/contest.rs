@@ -19,8 +19,16 @@ pub struct Contestant<'a> {
 impl<'a> Contestant<'a> {
     /// One command with these arguments.
     pub fn new(mut program: Command, arguments: &[&str]) -> Self {
-        program.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Contestant { steps: vec![program], before: None }
+        program.args(arguments);
+        Self::steps(vec![program])
+    }
+
+    /// Commands that are run one after another.
+    pub fn steps(mut steps: Vec<Command>) -> Self {
+        for step in &mut steps {
+            step.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        Contestant { steps, before: None }
     }
 
     /// A shim with the configuration file given.

@@ -5,10 +5,33 @@ use crate::{
     codes::Code,
     fault::{Fault, Result},
 };
+use plan::spec::JOBS;
 use std::{ffi::OsString, fmt::Write as _};
 
 /// For tests of a hook: reads the state from a file.
 const CONTAINER_SPEC: &str = "container-spec";
+/// The variables that count: two names for each of two switches, of which the first that is set decides.
+const VARIABLES: [[&str; 2]; 2] = [["NVIDIA_CTK_DEBUG", "NVIDIA_CDI_DEBUG"], ["NVIDIA_CTK_QUIET", "NVIDIA_CDI_QUIET"]];
+
+/// What the environment says, before it is forgotten: for debugging, and for being quiet.
+#[derive(Debug, Default)]
+pub struct Variables([Option<(&'static str, String)>; 2]);
+
+impl Variables {
+    /// This process's.
+    pub fn of_process() -> Variables {
+        Variables::from(|name| std::env::var(name).ok())
+    }
+
+    fn from(look_up: impl Fn(&str) -> Option<String>) -> Variables {
+        Variables(VARIABLES.map(|names| names.into_iter().find_map(|name| Some((name, look_up(name)?)))))
+    }
+
+    fn switches(&self) -> Result<[bool; 2]> {
+        let [debug, quiet] = &self.0;
+        Ok([switch(debug.as_ref())?, switch(quiet.as_ref())?])
+    }
+}
 
 /// A parsed command line.
 #[derive(Debug)]
@@ -37,35 +60,42 @@ pub enum What {
     Help,
     /// `--version`.
     Version,
-    /// No hook, or one that is not known: no failure.
-    Unknown(Option<String>),
-    /// A known hook.
-    Hook {
-        /// Which.
-        hook: &'static Hook,
-        /// Names and values of its options, in order.
-        options: Vec<(&'static str, String)>,
+    /// Hooks; as a rule one.
+    Jobs {
+        /// Those that are known, in order.
+        jobs: Vec<Job>,
+        /// Names of those that are not: no failure.
+        unknown: Vec<String>,
         /// `--container-spec FILE`; without it the state comes on stdin.
         container_spec: Option<String>,
     },
 }
 
+/// A hook to be run.
+#[derive(Debug)]
+pub struct Job {
+    /// Which.
+    pub hook: &'static Hook,
+    /// Names and values of its options, in order.
+    pub options: Vec<(&'static str, String)>,
+}
+
 impl Arguments {
-    /// Reads the words after the program's name. `variable` looks an environment variable up.
-    pub fn parse(args: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Result<Arguments> {
-        let mut debug = switch(&variable, ["NVIDIA_CTK_DEBUG", "NVIDIA_CDI_DEBUG"])?;
-        let mut quiet = switch(&variable, ["NVIDIA_CTK_QUIET", "NVIDIA_CDI_QUIET"])?;
+    /// Reads the words after the program's name.
+    pub fn parse(args: &[OsString], variables: &Variables) -> Result<Arguments> {
+        let [mut debug, mut quiet] = variables.switches()?;
         let mut words = args.iter().map(|word| word.to_string_lossy());
         let what = loop {
-            let Some(word) = words.next() else { break What::Unknown(None) };
+            let Some(word) = words.next() else { break nothing() };
             match option(&word) {
-                None => break hook(&word, words)?,
+                None if word == JOBS => break hooks(words, true)?,
+                None => break hooks(std::iter::once(word).chain(words), false)?,
                 Some(("debug" | "d", value)) => debug = boolean(&word, value.unwrap_or("true"))?,
                 Some(("quiet", value)) => quiet = boolean(&word, value.unwrap_or("true"))?,
                 Some(("help" | "h", _)) => break What::Help,
                 Some(("version" | "v", _)) => break What::Version,
                 // A newer release's option: its meaning, and whether a value follows, is unknown.
-                Some(_) => break What::Unknown(None),
+                Some(_) => break nothing(),
             }
         };
         let verbosity = match (quiet, debug) {
@@ -87,33 +117,54 @@ pub fn help() -> String {
             let _ = writeln!(text, "      --{option} VALUE");
         }
     }
+    let _ = writeln!(text, "  {JOBS:32}  do several of these in one process: {JOBS} HOOK [OPTION…] HOOK [OPTION…] …");
     text
 }
 
-fn hook<W: AsRef<str>>(name: &str, mut words: impl Iterator<Item = W>) -> Result<What> {
-    let Some(hook) = HOOKS.iter().find(|hook| hook.name == name) else {
-        return Ok(What::Unknown(Some(name.to_owned())));
-    };
-    let (mut container_spec, mut options) = (None, Vec::new());
+fn nothing() -> What {
+    What::Jobs { jobs: Vec::new(), unknown: Vec::new(), container_spec: None }
+}
+
+/// Reads hooks with their options. With `several`, each word that is neither an option nor its value begins the next one;
+/// otherwise only the first does, and the others count for nothing.
+fn hooks<W: AsRef<str>>(mut words: impl Iterator<Item = W>, several: bool) -> Result<What> {
+    let (mut jobs, mut unknown, mut container_spec) = (Vec::<Job>::new(), Vec::new(), None);
+    let mut current: Option<&'static Hook> = None;
     while let Some(word) = words.next() {
         let word = word.as_ref();
-        match option(word) {
-            None => {}
-            Some(("help" | "h", _)) => return Ok(What::Help),
-            Some((name, value)) => {
+        match (option(word), current) {
+            (None, _) if several || (jobs.is_empty() && unknown.is_empty()) => {
+                match HOOKS.iter().find(|hook| hook.name == word) {
+                    Some(hook) => {
+                        current = Some(hook);
+                        jobs.push(Job { hook, options: Vec::new() });
+                    }
+                    // It may as well be the value of an option of one that is not known.
+                    None if current.is_none() && !unknown.is_empty() => {}
+                    None => {
+                        current = None;
+                        unknown.push(word.to_owned());
+                    }
+                }
+            }
+            // What a hook that is not known takes is not known either.
+            (None, _) | (_, None) => {}
+            (Some(("help" | "h", _)), Some(_)) => return Ok(What::Help),
+            (Some((name, value)), Some(hook)) => {
                 let known = hook.options.iter().chain(&[CONTAINER_SPEC]).find(|known| **known == name);
                 let known = known.ok_or_else(|| usage(format!("flag provided but not defined: -{name}")))?;
                 // Whatever follows is the value, also a word that begins with a dash.
                 let value = value.map(str::to_owned).or_else(|| words.next().map(|word| word.as_ref().to_owned()));
                 let value = value.ok_or_else(|| usage(format!("flag needs an argument: {word}")))?;
-                match *known {
-                    CONTAINER_SPEC => container_spec = Some(value).filter(|file| !file.is_empty() && file != "-"),
-                    known => options.push((known, value)),
+                match (*known, jobs.last_mut()) {
+                    (CONTAINER_SPEC, _) => container_spec = Some(value).filter(|file| !file.is_empty() && file != "-"),
+                    (known, Some(job)) => job.options.push((known, value)),
+                    (_, None) => {}
                 }
             }
         }
     }
-    Ok(What::Hook { hook, options, container_spec })
+    Ok(What::Jobs { jobs, unknown, container_spec })
 }
 
 /// Name and value of `-name`, `--name` or either with `=value`.
@@ -122,11 +173,10 @@ fn option(word: &str) -> Option<(&str, Option<&str>)> {
     Some(name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value))))
 }
 
-/// The first of these variables that is set decides; empty means false.
-fn switch(variable: impl Fn(&str) -> Option<String>, names: [&str; 2]) -> Result<bool> {
-    let found = names.iter().find_map(|name| variable(name).map(|value| (name, value)));
-    match found {
-        Some((name, value)) if !value.is_empty() => boolean(name, &value),
+/// Empty means false.
+fn switch(variable: Option<&(&str, String)>) -> Result<bool> {
+    match variable {
+        Some((name, value)) if !value.is_empty() => boolean(name, value),
         _ => Ok(false),
     }
 }
@@ -151,38 +201,42 @@ mod tests {
 
     fn parse(line: &str) -> Result<Arguments> {
         let args: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
-        Arguments::parse(&args, |_| None)
+        Arguments::parse(&args, &Variables::default())
     }
 
     /// What was understood, in words.
     fn shown(what: &What) -> String {
-        match what {
-            What::Help | What::Version | What::Unknown(None) => format!("{what:?}"),
-            What::Unknown(Some(name)) => format!("unknown {name}"),
-            What::Hook { hook, options, container_spec } => {
-                let options: String = options.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-                let spec = container_spec.as_ref().map(|spec| format!(" from {spec}")).unwrap_or_default();
-                format!("{}{options}{spec}", hook.name)
-            }
-        }
+        let What::Jobs { jobs, unknown, container_spec } = what else { return format!("{what:?}") };
+        let options =
+            |job: &Job| job.options.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
+        let jobs = jobs.iter().map(|job| format!("{}{}", job.hook.name, options(job)));
+        let unknown = unknown.iter().map(|name| format!("unknown {name}"));
+        let spec = container_spec.iter().map(|spec| format!("from {spec}"));
+        jobs.chain(unknown).chain(spec).collect::<Vec<_>>().join("; ")
     }
 
     #[test]
     fn what_a_command_line_asks_for() {
         for (line, want) in [
-            ("", "Unknown(None)"),
-            ("--debug", "Unknown(None)"),
+            ("", ""),
+            ("--debug", ""),
             ("foo --bar baz", "unknown foo"),
-            ("--new-option noop", "Unknown(None)"),
+            ("--new-option noop", ""),
             ("noop", "noop"),
             ("-debug --quiet noop extra", "noop"),
             ("update-ldcache --folder /a x --folder=/b,c=d", "update-ldcache folder=/a folder=/b,c=d"),
             ("create-symlinks --link -x", "create-symlinks link=-x"),
             ("chmod -mode=755 --path --path", "chmod mode=755 path=--path"),
             ("noop --container-spec -", "noop"),
-            ("noop --container-spec=/s", "noop from /s"),
+            ("noop --container-spec=/s", "noop; from /s"),
             ("noop --help", "Help"),
             ("-v", "Version"),
+            ("jobs", ""),
+            ("jobs noop chmod --mode 755 --path noop --path=/a noop", "noop; chmod mode=755 path=noop path=/a; noop"),
+            ("jobs new --x 1 chmod --mode=7 newer --path=/a y", "chmod mode=7; unknown new; unknown newer"),
+            ("jobs noop --container-spec /s noop", "noop; noop; from /s"),
+            ("jobs --mode=7 noop", "noop"),
+            ("noop jobs chmod", "noop"),
         ] {
             assert_eq!(parse(line).map(|found| shown(&found.what)).map_err(|fault| fault.to_string()), Ok(want.into()));
         }
@@ -193,6 +247,7 @@ mod tests {
         for (line, want) in [
             ("noop --bogus", "flag provided but not defined: -bogus"),
             ("chmod --mode", "flag needs an argument: --mode"),
+            ("jobs noop chmod --link a::b", "flag provided but not defined: -link"),
             ("--debug=maybe noop", "could not parse \"maybe\" as bool value"),
         ] {
             let fault = parse(line).unwrap_err();
@@ -203,9 +258,9 @@ mod tests {
     #[test]
     fn the_environment_decides_first() {
         let with = |set: &'static [(&str, &str)]| {
-            Arguments::parse(&["noop".into()], move |name| {
-                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            })
+            let variables =
+                Variables::from(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()));
+            Arguments::parse(&["noop".into()], &variables)
         };
         assert_eq!(with(&[("NVIDIA_CTK_DEBUG", "true")]).unwrap().verbosity, Verbosity::Debug);
         assert_eq!(with(&[("NVIDIA_CDI_QUIET", "1"), ("NVIDIA_CTK_DEBUG", "t")]).unwrap().verbosity, Verbosity::Quiet);

@@ -4,13 +4,11 @@
 use super::{Run, unwritable};
 use crate::fault::Result;
 use oci::ContainerPath;
-use plan::compat::{CompatLibrary, HostVersions, judge};
+use plan::compat::{CompatLibrary, FOLDER, HostVersions, judge};
 use root::ContainerRoot;
 
 /// The hook's name.
 pub const NAME: &str = "enable-cuda-compat";
-/// Where NVIDIA's images keep these libraries.
-const FOLDER: &str = "/usr/local/cuda/compat";
 
 /// Decides anew at each start: what an earlier one put first is taken back if it is not wanted any more.
 pub fn run(run: &Run) -> Result<()> {

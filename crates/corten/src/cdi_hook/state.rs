@@ -8,40 +8,65 @@ use crate::{
 };
 use oci::{HostPath, State, StateError};
 use root::{ContainerRoot, Owner};
-use std::{fs, io, path::Path};
+use std::{cell::OnceCell, fs, io, path::Path};
 
 /// The original's words for a root that cannot be found.
 const NO_ROOT: &str = "failed to determined container root";
 
-/// The content of the file that `--container-spec` names. It is read before a hook leaves its folder.
-pub fn given(container_spec: Option<&str>) -> Result<Option<Vec<u8>>> {
-    container_spec.map(fs::read).transpose().map_err(|error| hook_input("failed to load container state", &error))
+/// The container that a hook is run for. Its state is read when the first hook needs it, as some need none, and once.
+pub struct Subject {
+    /// The state, where it was given as a file.
+    given: Option<Vec<u8>>,
+    found: OnceCell<Found>,
 }
 
-impl Run {
+/// What the state and config.json say.
+struct Found {
+    root: HostPath,
+    owner: Owner,
+    /// config.json makes the root read-only.
+    read_only: bool,
+}
+
+impl Subject {
+    /// Reads the file that `--container-spec` names, before a hook leaves its folder.
+    pub fn of(container_spec: Option<&str>) -> Result<Subject> {
+        let given = container_spec.map(fs::read).transpose();
+        let given = given.map_err(|error| hook_input("failed to load container state", &error))?;
+        Ok(Subject { given, found: OnceCell::new() })
+    }
+
+    fn find(&self) -> Result<&Found> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
+        }
+        let state = match &self.given {
+            Some(bytes) => State::parse(bytes),
+            None => State::read(io::stdin().lock()),
+        };
+        let found = find(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))?;
+        Ok(self.found.get_or_init(|| found))
+    }
+}
+
+impl Run<'_> {
     /// Opens the container's root, to make something in it. What is made is there for the container also if config.json
     /// makes the root read-only for that, and the low-level runtime has done so already.
     pub fn root_to_write(&self) -> Result<ContainerRoot> {
-        self.open().map(|(root, read_only)| if read_only { root.writable() } else { root })
+        let root = self.root()?;
+        Ok(if self.subject.find()?.read_only { root.writable() } else { root })
     }
 
     /// Opens the container's root as it is. The state comes from `--container-spec`, else from stdin.
     pub fn root(&self) -> Result<ContainerRoot> {
-        self.open().map(|(root, _)| root)
-    }
-
-    fn open(&self) -> Result<(ContainerRoot, bool)> {
-        let state = match &self.state {
-            Some(bytes) => State::parse(bytes),
-            None => State::read(io::stdin().lock()),
-        };
-        open_root(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))
+        let found = self.subject.find()?;
+        ContainerRoot::open(&found.root, found.owner).map_err(|error| Fault::from(error).within(NO_ROOT))
     }
 }
 
 /// The root that the runtime names (crun does), else the bundle's; and whether config.json makes it read-only. A relative
 /// root is config.json's own, and counts from the bundle as that does.
-fn open_root(state: &State) -> Result<(ContainerRoot, bool)> {
+fn find(state: &State) -> Result<Found> {
     let folder = state.bundle.as_deref().filter(|bundle| !bundle.is_empty());
     let container = folder.map(|bundle| Container::open(Path::new(bundle), Path::new("config.json")));
     let named = state.root.as_deref().filter(|root| root.starts_with('/'));
@@ -64,7 +89,7 @@ fn open_root(state: &State) -> Result<(ContainerRoot, bool)> {
         uid: seen_here(owner.uid, &map("/proc/self/uid_map")),
         gid: seen_here(owner.gid, &map("/proc/self/gid_map")),
     };
-    Ok((ContainerRoot::open(&path, owner)?, read_only))
+    Ok(Found { root: path, owner, read_only })
 }
 
 /// The number of the container's root user in the user namespace that the hook runs in. config.json has the machine's;

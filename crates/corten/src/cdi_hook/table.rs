@@ -70,6 +70,14 @@ pub const HOOKS: &[Hook] = &[
     Hook { name: "noop", about: "", options: &[], keeps: &[], work: None },
 ];
 
+/// The capabilities that these hooks need together.
+pub fn keeps<'a>(hooks: impl Iterator<Item = &'a Hook>) -> Vec<Capability> {
+    let mut keeps: Vec<_> = hooks.flat_map(|hook| hook.keeps).copied().collect();
+    keeps.sort_unstable();
+    keeps.dedup();
+    keeps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +97,6 @@ mod tests {
             assert!(hook.keeps.len() <= 4, "{hook:?}");
             assert_eq!(hook.keeps.is_empty(), hook.work.is_none(), "{hook:?}");
         }
+        assert_eq!(keeps(HOOKS.iter().filter(|hook| hook.name != "chmod")).len(), 4, "nor do several together");
     }
 }

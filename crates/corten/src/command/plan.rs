@@ -70,6 +70,7 @@ fn list(edits: &Edits) -> String {
     section(&mut text, "Libraries for the loader", &root.libraries, |entry| {
         format!("{} -> {}", entry.soname, entry.path)
     });
+    section(&mut text, "Libraries of the image that come first", root.compat.as_slice(), ToString::to_string);
     let profile: Vec<_> = root.application_profile.iter().cloned().collect();
     section(&mut text, "Application profile", &profile, |gpus| format!("EGL sees the GPUs {gpus:#x}"));
     section(&mut text, "Hooks", &spec.hooks, |hook| {

@@ -89,6 +89,7 @@ fn options(values: &Values, order: &Order) -> SpecOptions {
         ldconfig: Some(values.text("ldconfig-path")).filter(|path| !path.is_empty()),
         hooks: order.hooks.clone(),
         hookless: order.hookless.clone(),
+        single_hook: order.single_hook,
         join_groups: !order.has_feature("no-additional-gids-for-device-nodes"),
         sockets: !order.has_feature("disable-ipc-discoverer"),
         explicit_libraries: order.has_feature("enable-explicit-driver-libraries"),

@@ -96,6 +96,25 @@ fn libraries_are_found_and_restarts_leave_nothing() {
     }
 }
 
+/// `--hooks=one`: the same in one process.
+#[test]
+fn one_hook_does_the_work_of_five() {
+    for root in [&["debian"][..], &["rhel", "--no-cache", "--abs-links"]] {
+        for runtime in RUNTIMES {
+            let what = format!("{root:?} {runtime}");
+            let stage = by_spec(root, runtime);
+            shell(&stage, LISTS);
+            let start = || stage.on(&[], &format!("{}; {START}", SPEC.replace("--enable-hook=chmod", "--hooks=one")));
+            assert_lists(&what, &start(), &both_names());
+            assert_eq!(hooks(&stage), ["jobs"], "{what}");
+            let once = stage.tree();
+            assert!(once.contains_key(std::path::Path::new("usr/lib/x86_64-linux-gnu/libcuda.so")), "{what}");
+            assert_lists(&what, &start(), &both_names());
+            assert_same(&what, &once, &stage.tree());
+        }
+    }
+}
+
 /// Roots whose programs cannot run nvidia-smi, which is linked with glibc.
 #[test]
 fn roots_without_glibc_start_and_have_the_links() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod callers;
+mod compat;
 mod elsewhere;
 mod failures;
 mod fresh;

@@ -147,6 +147,7 @@ fn the_profile_names_the_gpus_of_dev() {
         node(name, minor);
     }
     fs::write(dev.join("nvidia1"), "").unwrap();
+    mknodat(CWD, dev.join("nvidia9"), FileType::CharacterDevice, 0o666.into(), makedev(1, 3)).unwrap();
     symlink("nvidia5", dev.join("nvidia2")).unwrap();
     let said = succeeds(&stage, &["update-application-profile"]);
     assert!(said.contains("dropping invalid minor number 70: must be in range [0, 63]"), "{said}");
@@ -233,4 +234,60 @@ fn the_root_may_come_from_the_state_or_a_file() {
         assert!(with_state(&stage, &args, "").status.success());
         fs::remove_file(stage.path("other/y")).unwrap();
     }
+}
+
+/// What the hooks of a start do one after the other, in one process and with one state.
+#[test]
+fn several_hooks_may_be_one_process() {
+    let stage = Stage::new();
+    let compat = root(&stage).join("usr/local/cuda/compat");
+    fs::create_dir_all(&compat).unwrap();
+    fs::write(compat.join("libcuda.so.570.86.10"), "").unwrap();
+    let dev = root(&stage).join("dev");
+    fs::create_dir(&dev).unwrap();
+    mknodat(CWD, dev.join("nvidia3"), FileType::CharacterDevice, 0o666.into(), makedev(195, 3)).unwrap();
+    let jobs = "--quiet jobs create-symlinks --link libcuda.so.1::/usr/lib/libcuda.so enable-cuda-compat \
+                --host-driver-version=550.54.14 update-ldcache --folder /usr/lib disable-device-node-modification \
+                update-application-profile";
+    let jobs: Vec<&str> = jobs.split_whitespace().collect();
+    assert_eq!(succeeds(&stage, &jobs), "");
+    assert_eq!(link(&stage, "usr/lib/libcuda.so"), "libcuda.so.1");
+    assert_eq!(stage.read("bundle/rootfs/etc/ld.so.conf.d/00-compat-corten.conf"), "/usr/local/cuda/compat\n");
+    let profile = "bundle/rootfs/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf";
+    assert!(stage.read(profile).contains("0x8]"));
+    // Those that are not known stop nobody; the first that fails stops the rest.
+    let said = succeeds(&stage, &["jobs", "newer", "--x", "y", "create-symlinks", "--link", "t::/made"]);
+    assert!(said.contains("Unsupported CDI hook: newer") && said.lines().count() == 1, "{said}");
+    assert_eq!(link(&stage, "made"), "t");
+    let failing = ["jobs", "create-symlinks", "--link", "t::/usr", "create-symlinks", "--link", "t::/never"];
+    fails(&stage, &failing, "failed to create symlink: /usr");
+    assert!(!root(&stage).join("never").is_symlink());
+}
+
+/// What an image may have in its environment, where a spec's hook has none of its own, changes nothing.
+#[test]
+fn the_environment_counts_for_nothing() {
+    let stage = Stage::new();
+    fs::create_dir(root(&stage).join("folder")).unwrap();
+    let state = format!("{{\"bundle\": {:?}}}", stage.text("bundle"));
+    let mut said = Vec::new();
+    for hostile in [false, true] {
+        let mut command = stage.command("nvidia-cdi-hook");
+        command.args(["create-symlinks", "--link", "t::/folder"]);
+        if hostile {
+            for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "PATH", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH"] {
+                command.env(name, "full");
+            }
+            command.env("LC_ALL", "xx").env("GCONV_PATH", "/evil").env("NVIDIA_CTK_CONFIG_FILE_PATH", "/evil");
+            command.env("GLIBC_TUNABLES", "glibc.malloc.check=3").env("XDG_CONFIG_HOME", "/evil").env("NO_COLOR", "");
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(state.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        let text = text.split_once("msg=").map_or(text.clone(), |(_, rest)| rest.to_owned());
+        said.push(text);
+    }
+    assert_eq!(said[0], said[1]);
 }

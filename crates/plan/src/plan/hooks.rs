@@ -20,14 +20,23 @@ impl Plan<'_> {
     }
 }
 
-/// A hook with an environment of its own, so that nothing of the image's reaches it.
+/// One hook.
 pub(crate) fn hook(program: &HostPath, name: HookName, arguments: impl IntoIterator<Item = String>) -> Hook {
-    let mut args = vec![program.file_name().to_owned()];
+    let words = program_words(program).into_iter().chain([name.name().to_owned()]).chain(arguments);
+    with_words(program, words.collect())
+}
+
+/// What a hook's command line begins with: the program, under whose name hooks are words of their own or of `hook`.
+pub(crate) fn program_words(program: &HostPath) -> Vec<String> {
+    let mut words = vec![program.file_name().to_owned()];
     if program.file_name() == "nvidia-ctk" {
-        args.push("hook".to_owned());
+        words.push("hook".to_owned());
     }
-    args.push(name.name().to_owned());
-    args.extend(arguments);
+    words
+}
+
+/// A hook with an environment of its own, so that nothing of the image's reaches it.
+pub(crate) fn with_words(program: &HostPath, args: Vec<String>) -> Hook {
     Hook {
         hook_name: "createContainer".to_owned(),
         path: program.to_string(),

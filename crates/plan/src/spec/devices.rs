@@ -104,8 +104,9 @@ impl Maker<'_> {
         let gpu = grant.gpu;
         let reason = asked(grant, format!("DRM node of GPU {}", gpu.index));
         self.nodes(edits, &gpu.drm, &reason);
-        if self.options.hookless.is_some() {
-            self.by_path_nodes(edits, gpu, &reason);
+        // A hook for the links of each device would be a process for each.
+        if self.options.hookless.is_some() || self.options.single_hook {
+            return self.by_path_nodes(edits, gpu, &reason);
         }
         let links = gpu.drm_links.iter().map(|link| written(&link.target, &link.path));
         let rule = format!("names of the DRM nodes of GPU {} by its place", gpu.index);

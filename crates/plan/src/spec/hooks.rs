@@ -6,6 +6,9 @@ use crate::plan;
 use host::Inventory;
 use serde::{Deserialize, Serialize};
 
+/// The word before several hooks that one process of `nvidia-cdi-hook` does.
+pub const JOBS: &str = "jobs";
+
 /// A hook that specifications can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -86,6 +89,22 @@ impl Hooks<'_> {
             let hook = plan::hooks::hook(&self.options.hook_program, hook, before.into_iter().chain(args));
             edits.hooks.push(Because::new(hook, reason));
         }
+    }
+
+    /// Puts the hooks that all devices have in common into one, where that is wanted: a low-level runtime starts and awaits
+    /// each as a process of its own.
+    pub(super) fn join(&self, edits: &mut SpecEdits) {
+        if !self.options.single_hook || edits.hooks.len() < 2 {
+            return;
+        }
+        let program = &self.options.hook_program;
+        let prefix = plan::hooks::program_words(program);
+        let hooks = std::mem::take(&mut edits.hooks);
+        let words = hooks.iter().flat_map(|hook| hook.what.args.iter().skip(prefix.len()).cloned());
+        let words = prefix.iter().cloned().chain([JOBS.to_owned()]).chain(words).collect();
+        let rules: Vec<&str> = hooks.iter().map(|hook| hook.reason.rule.as_str()).collect();
+        let reason = Reason { request: "--hooks=one".to_owned(), rule: rules.join("; ") };
+        edits.hooks.push(Because::new(plan::hooks::with_words(program, words), reason));
     }
 
     /// What only a hook can do on this machine, where none is wanted.

@@ -64,6 +64,9 @@ pub struct SpecOptions {
     /// No hook at all: what hooks would link becomes mounts, in the driver's folders and in these of the container.
     #[serde(default)]
     pub hookless: Option<Vec<ContainerPath>>,
+    /// One hook that does the work of all, in one process of our own program. No other program knows it.
+    #[serde(default)]
+    pub single_hook: bool,
     /// Let a container's process join the groups that own its nodes, where others may not use them.
     pub join_groups: bool,
     /// Mount the sockets of the driver's daemons.

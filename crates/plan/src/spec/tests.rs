@@ -118,6 +118,7 @@ fn options(mode: SpecMode) -> SpecOptions {
         ldconfig: None,
         hooks: HookSwitches::default(),
         hookless: None,
+        single_hook: false,
         join_groups: true,
         sockets: true,
         explicit_libraries: false,

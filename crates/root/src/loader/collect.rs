@@ -5,7 +5,7 @@
 //! Folders that only glibc before 2.37 knew (`tls`, `haswell`, `avx512_1`) are not searched.
 
 use super::{
-    conf,
+    DropIn, conf,
     library::{Folder, MAX_LIBRARIES, Reader, existing},
 };
 use crate::{ContainerRoot, resolve::Last};
@@ -15,9 +15,9 @@ use plan::Layout;
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
 
-/// The cache of this tree.
-pub(super) fn collect(root: &ContainerRoot, layout: &Layout, remarks: &mut Vec<String>) -> Cache {
-    let folders = existing(root, conf::folders(root, None, remarks).into_iter().chain(built_in(layout)));
+/// The cache of this tree, without what that file of ours says.
+pub(super) fn collect(root: &ContainerRoot, layout: &Layout, but: Option<DropIn>, remarks: &mut Vec<String>) -> Cache {
+    let folders = existing(root, conf::folders(root, but, remarks).into_iter().chain(built_in(layout)));
     let hwcaps = hwcaps_folders(root, &folders);
     let names: BTreeSet<String> = hwcaps.iter().map(|(name, _)| name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();
@@ -42,15 +42,13 @@ pub(super) fn collect(root: &ContainerRoot, layout: &Layout, remarks: &mut Vec<S
     cache
 }
 
-/// Folders that every ldconfig searches after those of ld.so.conf.
+/// Folders that every ldconfig searches after those of ld.so.conf, in its order.
 pub(super) fn built_in(layout: &Layout) -> Vec<ContainerPath> {
     let triplet = Machine::HOST.triplet();
-    let multiarch = layout.native.as_str().ends_with(triplet);
-    let first = if multiarch { triplet } else { "" };
-    let names = if multiarch {
-        [format!("lib/{first}"), format!("usr/lib/{first}"), "lib".into(), "usr/lib".into()]
+    let names = if layout.native.as_str().ends_with(triplet) {
+        [format!("lib/{triplet}"), format!("usr/lib/{triplet}"), "lib".into(), "usr/lib".into()]
     } else {
-        ["lib64".into(), "usr/lib64".into(), "lib".into(), "usr/lib".into()]
+        ["lib".into(), "lib64".into(), "usr/lib".into(), "usr/lib64".into()]
     };
     names.iter().map(|name| ContainerPath::root().join(name)).collect()
 }

@@ -1,6 +1,6 @@
 //! `/etc/ld.so.conf` and what it includes: which folders a container's own ldconfig would search (`ldconfig(8)`).
 
-use super::glob;
+use super::{DropIn, glob};
 use crate::{ContainerRoot, RootError, resolve::Last};
 use oci::ContainerPath;
 use rustix::fd::AsFd;
@@ -15,12 +15,9 @@ const MAX_FOLDERS: usize = 1024;
 /// Names looked at in one folder for an `include` with wildcards.
 const MAX_NAMES: usize = 4096;
 
-/// The folders that ld.so.conf names, in order; they need not exist. What the file `but` says does not count.
-pub(super) fn folders(
-    root: &ContainerRoot,
-    but: Option<&ContainerPath>,
-    remarks: &mut Vec<String>,
-) -> Vec<ContainerPath> {
+/// The folders that ld.so.conf names, in order; they need not exist. What that file of ours says does not count.
+pub(super) fn folders(root: &ContainerRoot, but: Option<DropIn>, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
+    let but = but.map(DropIn::file);
     let mut search = Search { root, but, remarks, files: 0, folders: Vec::new() };
     search.file(&file(), 0);
     search.folders
@@ -42,7 +39,7 @@ pub(super) fn named_in(text: &[u8]) -> Vec<ContainerPath> {
 
 struct Search<'a> {
     root: &'a ContainerRoot,
-    but: Option<&'a ContainerPath>,
+    but: Option<ContainerPath>,
     remarks: &'a mut Vec<String>,
     files: usize,
     folders: Vec<ContainerPath>,
@@ -50,7 +47,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn file(&mut self, path: &ContainerPath, depth: usize) {
-        if self.but == Some(path) {
+        if self.but.as_ref() == Some(path) {
             return;
         }
         if depth > MAX_DEPTH || self.files >= MAX_FILES {

@@ -57,16 +57,16 @@ impl ContainerRoot {
 }
 
 /// What lies in some folders.
-struct Scan {
+pub(super) struct Scan {
     folders: Vec<Folder>,
     /// Entries for the cache, and whether each was put into the container.
-    entries: Vec<(Entry, bool)>,
+    pub(super) entries: Vec<(Entry, bool)>,
     /// Links of sonames that are missing or lead to something else.
-    links: Vec<Link>,
+    pub(super) links: Vec<Link>,
 }
 
 impl Scan {
-    fn of(reader: &mut Reader, folders: Vec<Folder>) -> Scan {
+    pub(super) fn of(reader: &mut Reader, folders: Vec<Folder>) -> Scan {
         let (mut entries, mut links) = (Vec::new(), Vec::new());
         for folder in &folders {
             let writable = !reader.root.is_read_only(&folder.path);
@@ -160,7 +160,7 @@ fn cache(
     }
     let path = super::file(layout);
     let existing = existing_cache(root, &path, remarks)?;
-    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, None, remarks));
     let ours = replace_stale(root, &mut cache, driver);
     cache.put_first(compat.entries.iter().map(|(entry, _)| entry.clone()).chain(ours).collect());
     if existing.is_some_and(|existing| existing == cache) {
@@ -199,8 +199,7 @@ fn is_gone(root: &ContainerRoot, entry: &Entry) -> bool {
 
 /// Folders with libraries that the container's own ldconfig would not search.
 fn unknown(root: &ContainerRoot, scan: &Scan, layout: &Layout, remarks: &mut Vec<String>) -> Vec<ContainerPath> {
-    let but = DropIn::Driver.file();
-    let known = conf::folders(root, Some(&but), remarks).into_iter().chain(collect::built_in(layout));
+    let known = conf::folders(root, Some(DropIn::Driver), remarks).into_iter().chain(collect::built_in(layout));
     let known = existing(root, known);
     let holds_any = |folder: &&Folder| scan.entries.iter().any(|(entry, _)| entry.folder() == folder.path.as_str());
     let new = scan.folders.iter().filter(|folder| known.iter().all(|known| known.identity != folder.identity));

@@ -141,5 +141,6 @@ fn a_hook_keeps_only_what_it_names() {
         assert_eq!(field(name), want, "{name}");
     }
     assert_eq!(std::env::current_dir().unwrap(), Path::new("/"));
+    assert_eq!(std::env::vars_os().count(), 0);
     assert!(fs::symlink_metadata(format!("/proc/self/fd/{inherited}")).is_err(), "an inherited descriptor stayed open");
 }

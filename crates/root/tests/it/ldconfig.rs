@@ -17,7 +17,7 @@ pub fn compile(at: &Path, soname: &str, more: &[&str]) {
 }
 
 /// Copies a library of this machine, links followed.
-fn copy(tree: &Tree, name: &str, to: &str) {
+pub fn copy(tree: &Tree, name: &str, to: &str) {
     fs::create_dir_all(tree.path(to)).unwrap();
     let from = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"]
         .iter()

@@ -12,4 +12,5 @@ mod mounts;
 mod prepare;
 mod refresh;
 mod tree;
+mod trees;
 mod writable;

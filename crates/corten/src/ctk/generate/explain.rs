@@ -63,11 +63,18 @@ fn edits(device: &str, edits: &SpecEdits) -> Vec<Row> {
 
 /// A hook by its name; of links it can have dozens, so they are counted.
 fn summary(hook: &Hook) -> String {
-    let words = || hook.args.iter().skip(1).filter(|word| *word != "hook");
-    match words().filter(|word| *word == "--link").count() {
-        0 => words().cloned().collect::<Vec<_>>().join(" "),
-        links => format!("{} ({links} links)", words().next().map_or("", String::as_str)),
+    let (mut shown, mut links) = (Vec::new(), 0);
+    let mut words = hook.args.iter().skip(1).map(String::as_str).filter(|word| *word != "hook");
+    while let Some(word) = words.next() {
+        if word == "--link" {
+            words.next();
+            links += 1;
+        } else {
+            shown.push(word);
+        }
     }
+    let shown = shown.join(" ");
+    if links == 0 { shown } else { format!("{shown} ({links} links)") }
 }
 
 /// Every column as wide as its widest cell, the last one excepted.
@@ -107,6 +114,10 @@ mod tests {
                 "create-symlinks (2 links)",
             ),
             (&["nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib64"], "update-ldcache --folder /usr/lib64"),
+            (
+                &["nvidia-cdi-hook", "jobs", "create-symlinks", "--link", "a::b", "chmod", "--mode", "755"],
+                "jobs create-symlinks chmod --mode 755 (1 links)",
+            ),
         ] {
             assert_eq!(summary(&hook(args)), want);
         }

@@ -41,6 +41,8 @@ pub struct Order {
     pub hooks: HookSwitches,
     /// [`plan::spec::SpecOptions::hookless`].
     pub hookless: Option<Vec<ContainerPath>>,
+    /// [`plan::spec::SpecOptions::single_hook`].
+    pub single_hook: bool,
     features: Vec<String>,
     /// Say why instead of writing.
     pub explain: bool,
@@ -65,7 +67,20 @@ impl Order {
         let hooks = switches(values)?;
         let hookless = hookless(values)?;
         let (devices, features, explain) = (subject::devices(values), features(values), values.is_set("explain"));
-        Ok(Order { format, mode, strategies, devices, hook_program, output, hooks, hookless, features, explain })
+        let single_hook = values.text("hooks") == "one";
+        Ok(Order {
+            format,
+            mode,
+            strategies,
+            devices,
+            hook_program,
+            output,
+            hooks,
+            hookless,
+            single_hook,
+            features,
+            explain,
+        })
     }
 }
 
@@ -168,9 +183,9 @@ fn hook_name(name: &str) -> Option<HookName> {
 /// Folders of containers that libraries are mounted in besides the driver's own; `None` where hooks are wanted.
 fn hookless(values: &Values) -> Result<Option<Vec<ContainerPath>>> {
     match values.text("hooks").as_str() {
-        "all" => return Ok(None),
+        "all" | "one" => return Ok(None),
         "none" => {}
-        other => return Err(usage(format!("invalid value for --hooks: {other:?}"), "Give all or none")),
+        other => return Err(usage(format!("invalid value for --hooks: {other:?}"), "Give all, one or none")),
     }
     if values.list("enable-hook").iter().any(|name| !name.is_empty()) {
         return Err(usage("--hooks=none and --enable-hook contradict each other".to_owned(), "Leave one of them out"));

@@ -68,7 +68,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::text(
         "hooks",
         "NVIDIA_CTK_CDI_GENERATE_HOOKS",
-        "all: as --enable-hook and --disable-hook say; none: what hooks would link becomes mounts",
+        "all: as --enable-hook and --disable-hook say; one: the same in one process; none: what hooks would link becomes mounts",
     )
     .by_default("all"),
     Flag::list(

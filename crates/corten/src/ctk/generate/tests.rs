@@ -79,6 +79,7 @@ fn hooks_are_all_or_none() {
     for (line, want) in [
         ("", None),
         ("--hooks=all --enable-hook=chmod", None),
+        ("--hooks=one --disable-hook=chmod", None),
         ("--hooks=none", container(&["/usr/lib64", "/usr/lib"])),
         ("--hooks=none --container-library-folder=", container(&[])),
         ("--hooks=none --container-library-folders=/opt//lib", container(&["/opt/lib"])),
@@ -86,7 +87,7 @@ fn hooks_are_all_or_none() {
         assert_eq!(folders(line), Ok(want), "{line}");
     }
     for (line, want) in [
-        ("--hooks=some", "invalid value for --hooks: \"some\". Give all or none"),
+        ("--hooks=some", "invalid value for --hooks: \"some\". Give all, one or none"),
         ("--hooks=none --enable-hook=chmod", "--hooks=none and --enable-hook contradict each other."),
         ("--hooks=none --container-library-folder=lib", "--container-library-folder: \"lib\" is not an absolute path."),
     ] {

@@ -3,6 +3,29 @@
 use super::*;
 
 #[test]
+fn one_hook_does_the_work_of_all() {
+    let several = spec(&machine(), &options(SpecMode::Nvml)).unwrap();
+    let one = spec(&machine(), &SpecOptions { single_hook: true, ..options(SpecMode::Nvml) }).unwrap();
+    one.validate().unwrap();
+    let [hook] = &*one.container_edits.hooks else { panic!("{:?}", one.container_edits.hooks) };
+    // Every word of the others, in their order.
+    let words = several.container_edits.hooks.iter().flat_map(|hook| &hook.args[2..]);
+    let words: Vec<&String> = words.collect();
+    assert_eq!(hook.args[..3], ["nvidia-ctk", "hook", "jobs"]);
+    assert_eq!(hook.args[3..].iter().collect::<Vec<_>>(), words);
+    assert_eq!(hook.env, several.container_edits.hooks[0].env);
+    // Links of single devices are nodes, as a hook for each device would be a process for each.
+    assert!(several.devices[0].container_edits.hooks.len() == 1 && one.devices[0].container_edits.hooks.is_empty());
+    let nodes = one.devices[0].container_edits.device_nodes.iter().map(|node| node.path.as_str());
+    assert_eq!(nodes.filter(|path| path.contains("by-path")).count(), 1);
+    assert_eq!(one.container_edits.mounts, several.container_edits.mounts);
+    let alone = HookSwitches { all_disabled: true, enabled: vec![HookName::UpdateLdcache], ..HookSwitches::default() };
+    let alone = SpecOptions { single_hook: true, hooks: alone, ..options(SpecMode::Nvml) };
+    let alone = spec(&machine(), &alone).unwrap();
+    assert_eq!(alone.container_edits.hooks[0].args[2], "update-ldcache", "one alone needs no joining");
+}
+
+#[test]
 fn without_hooks_links_are_mounts_and_nodes() {
     let mut machine = machine();
     machine.modify_device_files = true;
