@@ -56,6 +56,8 @@ pub struct Places {
     pub layout: Layout,
     /// Folder of the image's own libcuda; `None` where it is not looked for.
     pub compat: Option<ContainerPath>,
+    /// The container has a procfs. gVisor makes a plain folder of that name instead, for what is mounted below it.
+    pub procfs: bool,
 }
 
 impl Places {
@@ -91,7 +93,13 @@ impl Container {
         }
         log::info!("setting pid to {}", config.pid);
         log::info!("setting rootfs to {rootfs}");
-        let process = Process::open(pid).map_err(|error| process_failed(&error, config.pid))?;
+        // `standalone` means that we are in the container's namespaces. Whoever called us is, too, but his number may be
+        // another process's in the `/proc` that we see.
+        let process = match options.supervision {
+            Supervision::Supervised => Process::open(pid),
+            Supervision::Standalone => Process::this(),
+        };
+        let process = process.map_err(|error| process_failed(&error, config.pid))?;
         let owner = process.owner().map_err(|error| process_failed(&error, config.pid))?;
         let namespace = process.mount_namespace().map_err(|error| process_failed(&error, config.pid))?;
         log::info!("setting owner to {}:{}", owner.uid, owner.gid);
@@ -104,8 +112,8 @@ impl Container {
         };
         let opened = ContainerRoot::open(&root, owner).map_err(|error| crate::act::failed(&error, root.as_str()))?;
         let container = Container {
-            places: places(config, options, opened.survey())?,
-            pid: config.pid,
+            places: places(config, options, &opened)?,
+            pid: process.number(),
             root,
             rootfs: rootfs.to_string(),
             namespace,
@@ -138,7 +146,8 @@ impl Container {
     }
 }
 
-fn places(config: &ContainerConfig, options: ContainerOptions, mut layout: Layout) -> Result<Places, Error> {
+fn places(config: &ContainerConfig, options: ContainerOptions, opened: &ContainerRoot) -> Result<Places, Error> {
+    let mut layout = opened.survey();
     let folder = |text: &Option<String>| {
         text.as_ref().map(|text| ContainerPath::new(text).map_err(|_| Error::invalid_argument())).transpose()
     };
@@ -156,6 +165,7 @@ fn places(config: &ContainerConfig, options: ContainerOptions, mut layout: Layou
         binaries: folder(&config.bins_dir)?.unwrap_or_else(|| root.join("usr/bin")),
         layout,
         compat: looked_for.then(|| cuda.join("compat")),
+        procfs: opened.has_procfs(),
     })
 }
 

@@ -71,7 +71,7 @@ impl Machine {
     /// A file that was listed and is not there.
     pub fn driver_work(&self, places: &Places, info: &DriverInfo) -> Result<Work, Error> {
         let mut work = Work::default();
-        self.facts_of_the_driver(&mut work)?;
+        self.facts_of_the_driver(places, &mut work)?;
         if places.has_graphics() {
             let tmpfs = What::Tmpfs(Tmpfs { mode: 0o555, holds: Vec::new() });
             work.mount(container_path(PROFILES), tmpfs, Options::SOCKETS, Ground::Any);
@@ -184,7 +184,7 @@ impl Machine {
     }
 
     /// The driver's facts, in memory: what programs of the container read to make and repair nodes says that they may not.
-    fn facts_of_the_driver(&self, work: &mut Work) -> Result<(), Error> {
+    fn facts_of_the_driver(&self, places: &Places, work: &mut Work) -> Result<(), Error> {
         let mut holds = Vec::new();
         for name in ["params", "version", "registry"] {
             let path = self.proc_file(&format!("{PROC}/{name}"));
@@ -202,7 +202,10 @@ impl Machine {
             let mode = status.permissions().mode() & 0o777;
             holds.push(Held { name: name.to_owned(), mode, content: Some(content) });
         }
-        let ground = Ground::Kernels(self.proc_file(PROC));
+        let ground = match places.procfs {
+            true => Ground::Kernels(self.proc_file(PROC)),
+            false => Ground::Any,
+        };
         work.mount(container_path(PROC), What::Tmpfs(Tmpfs { mode: 0o555, holds }), Options::SOCKETS, ground);
         Ok(())
     }

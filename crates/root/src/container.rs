@@ -113,6 +113,12 @@ impl ContainerRoot {
         self.kind(path) == Some(FileType::Directory)
     }
 
+    /// The kernel's procfs is mounted at `/proc`, links followed. Where it is not, what lies there is the image's.
+    pub fn has_procfs(&self) -> bool {
+        let proc = ContainerPath::root().join("proc");
+        self.find(&proc, Last::Follow).and_then(fstatfs).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+    }
+
     fn kind(&self, path: &ContainerPath) -> Option<FileType> {
         let status = fstat(self.find(path, Last::Follow).ok()?).ok()?;
         Some(FileType::from_raw_mode(status.st_mode))

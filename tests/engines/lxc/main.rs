@@ -88,10 +88,12 @@ impl Lxc {
         text
     }
 
+    /// What LXC and its hook complained about.
     fn log(&self) -> String {
         let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        let telling =
+            |line: &&str| line.contains("produced output") || line.contains("ERROR") || !line.starts_with("lxc-");
+        text.lines().filter(telling).collect::<Vec<_>>().join("\n")
     }
 }
 
