@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             start: Engine::start,
             checks: with_hook::ALL.to_vec(),
         },
+        Suite { name: "docker_26_with_hook", place: modern, start: Engine::start, checks: with_hook::ALL.to_vec() },
         Suite {
             name: "docker_with_cdi",
             place: modern,

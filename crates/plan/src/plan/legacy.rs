@@ -104,9 +104,11 @@ impl Plan<'_> {
         edits.spec.gids.extend(nodes.spec.gids.iter().filter(joined).cloned());
     }
 
-    /// The access that the hook gives: to use a node, not to make one.
+    /// The access that the hook gives: to use a node, not to make one. It brings the modeset node for displays only.
     fn rules(&self, edits: &mut Edits, nodes: &Edits) {
-        for node in nodes.spec.devices.iter().filter(|node| !is_drm(&node.what)) {
+        let modeset = self.inventory.nodes.modeset.as_ref().filter(|_| !self.wanted.contains(Capability::Display));
+        let unused = |node: &DeviceNode| modeset.is_some_and(|modeset| modeset.path.as_str() == node.path);
+        for node in nodes.spec.devices.iter().filter(|node| !is_drm(&node.what) && !unused(&node.what)) {
             let DeviceNode { major, minor, .. } = node.what;
             let rule =
                 DeviceRule { allow: true, kind: Some("c".to_owned()), major, minor, access: Some("rw".to_owned()) };
