@@ -4,7 +4,7 @@
 //! tools match on and exit statuses are the original's (reference: cdi-and-ctk.md sections 0 and 1).
 
 mod configure;
-mod console;
+pub mod console;
 mod flags;
 mod generate;
 mod help;

@@ -11,13 +11,15 @@ mod cli;
 use crate::{
     codes::Code,
     container::{Container, request_fault},
+    ctk::console,
     fault::{Fault, Result},
     programs::Call,
-    runtime::{logger, settings::Location},
+    runtime::settings::Location,
     version,
 };
 use arguments::{Arguments, ParseError, What};
 use host::{Capabilities, Platform, Roots, Wanted};
+use log::LevelFilter;
 use oci::{BundleError, HostPath, State};
 use plan::{
     Config, Mode, Request, mode,
@@ -54,6 +56,7 @@ pub fn main(call: Call) -> ExitCode {
 }
 
 fn prestart(arguments: &Arguments) -> Result<()> {
+    console::start_at(LevelFilter::Warn);
     let config = Location::of_hook(&arguments.config, |name| std::env::var(name).ok())
         .load_required()
         .map_err(|fault| fault.within("error getting hook config: failed to load config"))?;
@@ -103,7 +106,7 @@ fn unreadable(error: &BundleError) -> Fault {
 fn request(container: &Container, config: &Config) -> Result<Option<Request>> {
     let reading = container.reading(config)?.map_err(|error| request_fault(&error))?;
     for warning in &reading.warnings {
-        logger::print_warning(warning);
+        log::warn!("{warning}");
     }
     Ok(reading.request)
 }

@@ -179,6 +179,25 @@ fn requests_that_the_policy_ignores_are_said() {
     assert_eq!(called(&stage), "");
 }
 
+/// Without our runtime nobody else would say that an unsafe switch is not obeyed.
+#[test]
+fn unsafe_switches_are_said_and_not_obeyed() {
+    let stage = stage(&["NVIDIA_VISIBLE_DEVICES=0"]);
+    configure(
+        &stage,
+        "nvidia-container-cli.ldconfig = '/sbin/ldconfig'\nfeatures.allow-ldconfig-from-container = true\n\
+         features.allow-cuda-compat-libs-from-container = true\n\
+         nvidia-container-runtime.modes.legacy.cuda-compat-mode = ''",
+    );
+    let text = stderr(&prestart(&stage));
+    for switch in
+        ["allow-ldconfig-from-container", "allow-cuda-compat-libs-from-container", "does not start with a '@'"]
+    {
+        assert!(text.contains(switch), "{switch}: {text}");
+    }
+    assert!(called(&stage).contains("--cuda-compat-mode=disabled --ldconfig=@/sbin/ldconfig"), "{}", called(&stage));
+}
+
 /// A gated group does not take the GPU away (Q1), whatever the runtime did before.
 #[test]
 fn gated_groups_keep_the_gpu() {
