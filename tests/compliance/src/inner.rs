@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -63,9 +64,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`InnerError`]; a case that a program refuses is an observation, not an error.
 pub fn run(plan: &Path, results: &Path) -> Result<(), InnerError> {
+    // Bundles, roots and the probe are for containers with other users, whoever built and runs the tests.
+    rustix::process::umask(rustix::fs::Mode::from(0o022));
     let io = |error| InnerError::Io("-".into(), plan.to_owned(), error);
     let text = fs::read(plan).map_err(io)?;
-    let plan: Plan = serde_json::from_slice(&text).map_err(|error| InnerError::Json(plan.to_owned(), error))?;
+    let mut plan: Plan = serde_json::from_slice(&text).map_err(|error| InnerError::Json(plan.to_owned(), error))?;
+    let probe = plan.work.join("probe");
+    fs::copy(&plan.probe, &probe)
+        .and_then(|_| fs::set_permissions(&probe, PermissionsExt::from_mode(0o755)))
+        .and_then(|()| fs::set_permissions(&plan.work, PermissionsExt::from_mode(0o755)))
+        .map_err(|error| InnerError::Io("-".into(), probe.clone(), error))?;
+    plan.probe = probe.display().to_string();
     let mut roots = Roots::new(&plan.lab, &plan.work);
     let mut seen = Vec::new();
     for (number, case) in plan.cases.iter().enumerate() {
