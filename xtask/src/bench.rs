@@ -6,6 +6,7 @@
 mod bundle;
 mod contest;
 mod hooks;
+mod legacy;
 mod specs;
 
 use crate::{
@@ -28,7 +29,7 @@ const HELP: &str = "\
 Usage: cargo xtask bench [RUNS]
 
 Prints the table of docs/performance.md for this machine: ours beside the bare low-level runtime, and beside the
-original where CORTEN_THEIRS names the folder of its programs. RUNS is the number of counted runs of each (40).
+original where CORTEN_THEIRS names the folder of its programs and CORTEN_THEIRS_CLI its nvidia-container-cli. RUNS is the number of counted runs of each (40).
 The GPUs are simulated (two of them, eight for specifications, a full driver); everything else is real.
 ";
 
@@ -49,6 +50,7 @@ pub fn run(arguments: &[String]) -> Outcome {
     dist::run_all()?;
     // The original never mounts 32-bit libraries in this mode, so they would compare more files with fewer.
     in_lab("two-gpus", &["driver.compat32=false"], "inside-bench", runs)?;
+    in_lab("two-gpus", &[], "inside-bench-legacy", runs)?;
     in_lab("eight-gpus-nvswitch", &[], "inside-bench-specs", runs)
 }
 
@@ -68,6 +70,20 @@ pub fn inside_specs(arguments: &[String]) -> Outcome {
     thread::sleep(Duration::from_secs(3));
     print_table(&specs::measure(runs)?, runs);
     Ok(())
+}
+
+/// The part about the legacy command line.
+pub fn inside_legacy(arguments: &[String]) -> Outcome {
+    let runs = arguments.first().and_then(|runs| runs.parse().ok()).unwrap_or(40);
+    let folder = env::temp_dir().join(format!("corten-bench-{}", std::process::id()));
+    // As below.
+    thread::sleep(Duration::from_secs(3));
+    let measured = Bundle::make(&folder).and_then(|bundle| {
+        print_table(&legacy::measure(&bundle, runs)?, runs);
+        Ok(())
+    });
+    let removed = fs::remove_dir_all(&folder).map_err(|why| format!("could not remove {}: {why}", folder.display()));
+    measured.and(removed)
 }
 
 /// The part that runs in the simulated machine.

@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod dist;
+mod fuzz;
 mod hardware_check;
 mod shell;
 mod system;
@@ -20,6 +21,7 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ("demo", "start a real container that sees its GPUs, on this machine's driver or on a simulated one", demo::run),
     ("test", "run every test, installing first what they need from the distribution", test::run),
     ("dist", "build everything there is to install into target/dist", dist::run),
+    ("fuzz", "let libFuzzer look for inputs for which something does not hold", fuzz::run),
     ("bench", "measure what a GPU costs at container start, beside plain runc and beside the original", bench::run),
     (
         "hardware-check",
@@ -28,6 +30,7 @@ const COMMANDS: &[(&str, &str, Task)] = &[
     ),
     ("inside-demo", "", demo::inside),
     ("inside-bench", "", bench::inside),
+    ("inside-bench-legacy", "", bench::inside_legacy),
     ("inside-bench-specs", "", bench::inside_specs),
 ];
 

@@ -49,6 +49,12 @@ pub const BINUTILS: Need = Need {
     package: ["binutils", "binutils", "binutils", "binutils"],
     purpose: "checks of what we build",
 };
+/// Compiles libFuzzer.
+pub const CXX: Need = Need {
+    probe: "c++",
+    package: ["g++", "gcc-c++", "gcc-c++", "gcc"],
+    purpose: "building libFuzzer for the fuzz targets",
+};
 /// Checks unit files; it need not be running.
 pub const SYSTEMD: Need = Need {
     probe: "systemd-analyze",

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything we promise, tested. What CI runs.
 
 use crate::{
-    dist, hardware_check,
+    dist, fuzz, hardware_check,
     shell::{Outcome, cargo, run as run_command, say, workspace},
     system,
     trixie::{self, Trixie},
@@ -15,7 +15,8 @@ Installs what the tests need from the distribution, builds what people install, 
 formatting and lints, unit tests, the comparison with the original (its recorded facts, or its programs where
 CORTEN_THEIRS names their folder), real containers with runc and crun, and with Docker, containerd and Podman: this
 distribution's, and those of Debian trixie, which is made once as a folder in target/roots where apt reaches a mirror.
-FILTER is handed to `cargo test`.
+Then every fuzz target runs for two seconds (cargo xtask fuzz).
+FILTER is handed to `cargo test`; with one, nothing is fuzzed and style is not checked.
 ";
 
 /// `cargo xtask test`.
@@ -34,6 +35,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         &system::MUSL,
         &system::BINUTILS,
         &system::SYSTEMD,
+        &system::CXX,
     ])?;
     if arguments.is_empty() {
         style()?;
@@ -49,7 +51,8 @@ pub fn run(arguments: &[String]) -> Outcome {
         }
     };
     say("running the tests");
-    run_command(tests.args(arguments))
+    run_command(tests.args(arguments))?;
+    if arguments.is_empty() { fuzz::run_briefly() } else { Ok(()) }
 }
 
 /// Formatting and lints, where the toolchain has them.

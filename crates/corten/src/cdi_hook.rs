@@ -13,7 +13,6 @@
 mod arguments;
 mod compat;
 mod links;
-mod lists;
 mod loader;
 mod params;
 mod permissions;

@@ -34,6 +34,7 @@ pub fn main(call: Call) -> ExitCode {
             Err(_) => (String::new(), ExitCode::FAILURE),
         },
         Err(Failure::Said(line)) => (format!("{short}: {line}\n"), ExitCode::FAILURE),
+        Err(Failure::NotForJetson(line)) => (format!("{short}: {line}\n"), ExitCode::from(255)),
         Err(Failure::CommandLine { program, said, hint }) => (format!("{program}: {said}\n{hint}"), ExitCode::FAILURE),
         Err(Failure::Missing(text)) => (text, ExitCode::FAILURE),
     };
@@ -56,7 +57,9 @@ fn run(full: &str, short: &str, words: Vec<String>) -> Result<(), Failure> {
         return Err(Failure::Missing(help::short_usage(short, None)));
     };
     let globals = Globals::new(short, &given)?;
-    (command.run)(&globals, line.rest(), command)
+    let done = (command.run)(&globals, line.rest(), command);
+    log::info!("shutting down library context");
+    done
 }
 
 /// `named` is what argp calls the program in errors: by its whole path, where no command has been read yet.
@@ -112,8 +115,23 @@ impl Globals {
         if self.load_kmods {
             kmods::load(&settings, self.create_imex_channels);
         }
-        Machine::init(settings).map_err(Failure::of("initialization"))
+        let root = settings.root.clone();
+        Machine::init(settings).map_err(|error| match Failure::of("initialization")(error) {
+            // Without NVML the original goes on with another library there, which is long gone (section 25).
+            Failure::Said(line) if line.contains("load library failed") && is_jetson(Path::new(&root)) => {
+                Failure::NotForJetson(format!(
+                    "{line}; containers on Jetson systems need mode csv or a CDI specification"
+                ))
+            }
+            failure => failure,
+        })
     }
+}
+
+/// By the same signs as the original's.
+fn is_jetson(root: &Path) -> bool {
+    let family = std::fs::read_to_string("/sys/devices/soc0/family").unwrap_or_default();
+    root.join("etc/nv_tegra_release").exists() || family.to_ascii_lowercase().starts_with("tegra")
 }
 
 /// The options of a command line, in its order, and its operands.

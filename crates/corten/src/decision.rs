@@ -252,8 +252,11 @@ fn apply_fault(error: &cdi::ApplyError) -> Fault {
     Fault::from_error(code, error)
 }
 
+/// Mode csv, with what a Jetson's user can do today.
 fn not_yet(mode: Mode, reason: &str) -> Fault {
-    Fault::new(Code::NotYet, format!("mode {mode} is not in this version yet ({reason})"))
+    let next = "Write CDI specs by hand and set nvidia-container-runtime.mode = \"cdi\"; `corten inventory` shows what the \
+                machine's CSV files list";
+    Fault::new(Code::NotYet, format!("mode {mode} is not in this version yet ({reason})")).next(next)
 }
 
 fn plan_fault(error: &PlanError) -> Fault {

@@ -13,7 +13,7 @@ mod machine;
 mod notes;
 
 pub use machine::Machine;
-pub use notes::{Note, note};
+pub use notes::{Note, note, note_in};
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
@@ -25,10 +25,12 @@ use std::{fs::File, path::Path};
 const HEAD: usize = 4096;
 /// Largest dynamic section that is read; real ones are below 1 KiB.
 const MAX_DYNAMIC: u64 = 64 * 1024;
-/// Largest distance between the names of one file that is still fetched by one read.
+/// Largest distance between names that are fetched by one read; those further on have one each.
 const MAX_NAMES: u64 = 256 * 1024;
-/// Longest name; longer ones are cut off there.
+/// Longest name, with the zero that ends it; file systems allow 255 bytes.
 const MAX_NAME: u64 = 1024;
+/// Most libraries that one needs; real ones need some fifty.
+const MAX_NEEDED: usize = 1024;
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
@@ -44,7 +46,7 @@ pub struct Elf {
     pub machine: Machine,
     /// `DT_SONAME`.
     pub soname: Option<String>,
-    /// `DT_NEEDED`, in the file's order.
+    /// `DT_NEEDED`, in the file's order: the first 1024.
     pub needed: Vec<String>,
     /// GNU ABI note: operating system (0 is Linux) and the lowest kernel version.
     pub abi: Option<[u32; 4]>,
@@ -271,14 +273,14 @@ impl Dynamic {
                 0 => break,
                 DT_STRTAB => dynamic.strings = Some(value),
                 DT_SONAME => dynamic.soname = dynamic.soname.or(Some(value)),
-                DT_NEEDED => dynamic.needed.push(value),
+                DT_NEEDED if dynamic.needed.len() < MAX_NEEDED => dynamic.needed.push(value),
                 _ => {}
             }
         }
         dynamic
     }
 
-    /// Fetches the names, with one read where they lie near each other, as linkers place them.
+    /// Fetches the names, with one read where they lie near each other, as linkers mostly place them.
     fn names(
         &self,
         file: &(impl ReadAt + ?Sized),
@@ -293,8 +295,15 @@ impl Dynamic {
         let span = (last - first).min(MAX_NAMES).saturating_add(MAX_NAME);
         let strings = read_up_to(file, start, usize::try_from(span).unwrap_or(0))?;
         let name = |offset: u64| {
-            text_at(&strings, usize::try_from(offset - first).unwrap_or(usize::MAX))
-                .ok_or(ElfError::Malformed("string table"))
+            let found = match offset - first {
+                near @ ..=MAX_NAMES => text_at(&strings, usize::try_from(near).unwrap_or(usize::MAX)),
+                // Linkers place them among the names of symbols, of which LLVM has megabytes.
+                _ => {
+                    let start = table.checked_add(offset).ok_or(ElfError::Malformed("string table"))?;
+                    text_at(&read_up_to(file, start, MAX_NAME as usize)?, 0)
+                }
+            };
+            found.ok_or(ElfError::Malformed("string table"))
         };
         let needed = self.needed.iter().map(|&offset| name(offset)).collect::<Result<_, _>>()?;
         Ok((self.soname.map(name).transpose()?, needed))
@@ -309,9 +318,11 @@ fn file_offset(segments: &[Segment], address: u64) -> Option<u64> {
         .find_map(|(segment, within)| (within < segment.size).then(|| segment.offset.checked_add(within)).flatten())
 }
 
-/// The name that begins at `at` and ends at a zero byte; `None` outside `strings` or for text that is not UTF-8.
+/// The name that begins at `at` and ends at a zero byte; `None` outside `strings`, for text that is not UTF-8 and for what is
+/// too long to be a name: many names may overlap in the file, and each is copied.
 fn text_at(strings: &[u8], at: usize) -> Option<String> {
     let bytes = strings.get(at..)?;
+    let bytes = &bytes[..bytes.len().min(MAX_NAME as usize)];
     let end = bytes.iter().position(|&byte| byte == 0)?;
     std::str::from_utf8(&bytes[..end]).ok().filter(|text| !text.is_empty()).map(str::to_owned)
 }
@@ -362,6 +373,28 @@ mod tests {
         for length in 6..whole.len() - 16 {
             assert!(parse(&whole[..length]).is_err(), "{length} of {} bytes were enough", whole.len());
         }
+    }
+
+    #[test]
+    fn names_may_lie_far_apart() {
+        for gap in [MAX_NAMES as usize - 20, MAX_NAMES as usize, 5_000_000] {
+            let library = Library::named("libLLVM-14.so.1").needing("libffi.so.8").needing("libc.so.6").apart(gap);
+            let elf = parse(&library.bytes()).unwrap();
+            assert_eq!((elf.soname.as_deref(), elf.needed.len()), (Some("libLLVM-14.so.1"), 2), "{gap}");
+            assert_eq!(elf.needed, ["libffi.so.8", "libc.so.6"]);
+        }
+    }
+
+    #[test]
+    fn overlapping_names_cannot_fill_memory() {
+        // 4000 names that begin one byte apart in 256 KiB of text would be a gigabyte.
+        let format = Format { wide: true, little: true };
+        let word = |value: u64| value.to_le_bytes();
+        let entries: Vec<u8> = (0..4000).flat_map(|at| [word(DT_NEEDED), word(at)].concat()).collect();
+        assert_eq!(Dynamic::parse(&entries, format).needed.len(), MAX_NEEDED);
+        let text = [&[b'x'; 4000][..], b"\0"].concat();
+        assert_eq!(text_at(&text, 0), None, "longer than a name");
+        assert_eq!(text_at(&text, 2977).map(|name| name.len()), Some(1023));
     }
 
     #[test]

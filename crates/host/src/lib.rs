@@ -18,13 +18,15 @@ mod inventory;
 mod kernel;
 mod known;
 pub mod ldcache;
+pub mod ldconf;
 pub mod legacy;
 mod nodes;
 mod platform;
-mod procfs;
+pub mod procfs;
 mod roots;
 #[cfg(test)]
 mod sample;
+pub mod tegra;
 mod version;
 
 pub use capability::{Capabilities, Capability};

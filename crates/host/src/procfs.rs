@@ -1,4 +1,12 @@
-//! The texts that the NVIDIA driver and the kernel publish, as values. Parsing only: no file is opened here.
+//! The texts that the NVIDIA driver and the kernel publish, as values. Parsing only: no file is opened here. Nothing is an
+//! error: what makes no sense says nothing.
+
+mod id_map;
+mod mounts;
+
+pub use crate::version::of_kernel;
+pub use id_map::seen_through;
+pub use mounts::{below, was_made_read_only};
 
 use std::collections::BTreeMap;
 
@@ -24,10 +32,11 @@ impl<'a> Fields<'a> {
 /// Majors of character devices by name, from `/proc/devices`. Block devices may have the same names and are another
 /// numbering, so reading stops where they begin. The first entry of a name counts.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Majors(BTreeMap<String, u32>);
+pub struct Majors(BTreeMap<String, u32>);
 
 impl Majors {
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads the whole file.
+    pub fn parse(text: &str) -> Self {
         let characters = text.lines().skip_while(|line| line.trim() != "Character devices:").skip(1);
         let mut majors = BTreeMap::new();
         for line in characters.take_while(|line| line.trim() != "Block devices:") {
@@ -39,25 +48,28 @@ impl Majors {
         Majors(majors)
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<u32> {
+    /// The major of the devices of that name.
+    pub fn get(&self, name: &str) -> Option<u32> {
         self.0.get(name).copied()
     }
 
     /// Major of GPUs, nvidiactl and nvidia-modeset: registered under one of two names, and 195 since ever.
-    pub(crate) fn nvidia(&self) -> u32 {
+    pub fn nvidia(&self) -> u32 {
         self.get("nvidia").or_else(|| self.get("nvidia-frontend")).unwrap_or(195)
     }
 }
 
 /// `/proc/driver/nvidia/params`: how the driver wants its nodes made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Params {
+pub struct Params {
     /// Permission bits.
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Programs that use the driver make and repair its nodes.
-    pub(crate) modify: bool,
+    pub modify: bool,
 }
 
 impl Default for Params {
@@ -68,7 +80,8 @@ impl Default for Params {
 }
 
 impl Params {
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads the whole file; what it does not say is as by default.
+    pub fn parse(text: &str) -> Self {
         let fields = Fields::new(text);
         let default = Params::default();
         Params {
@@ -82,21 +95,23 @@ impl Params {
 
 /// One GPU's information file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Information {
-    pub(crate) model: String,
+pub struct Information {
+    /// Product name.
+    pub model: String,
     /// Empty while the driver has not initialised the GPU: the file then shows question marks.
-    pub(crate) uuid: String,
+    pub uuid: String,
     /// As [`bus_id`] gives it.
-    pub(crate) bus_id: String,
-    pub(crate) minor: u32,
+    pub bus_id: String,
+    /// `N` of `/dev/nvidiaN`.
+    pub minor: u32,
     /// Taken out of use by the administrator; NVML does not count it either.
-    pub(crate) excluded: bool,
+    pub excluded: bool,
 }
 
 impl Information {
     /// `folder` is the name of the folder that holds the file, a bus id too; the text's own wins. `None` without a
     /// minor: such a GPU has no node.
-    pub(crate) fn parse(folder: &str, text: &str) -> Option<Self> {
+    pub fn parse(folder: &str, text: &str) -> Option<Self> {
         let fields = Fields::new(text);
         let uuid = fields.get("GPU UUID").filter(|uuid| !uuid.contains('?')).unwrap_or_default();
         let excluded = fields.get("GPU Excluded").or_else(|| fields.get("GPU Blacklisted"));
@@ -112,13 +127,13 @@ impl Information {
 
 /// A PCI bus id in the form of sysfs: lower case, domain of four digits, or more where it needs them. `None` for
 /// anything else, so that the result is safe as a file name.
-pub(crate) fn bus_id(text: &str) -> Option<String> {
+pub fn bus_id(text: &str) -> Option<String> {
     let (domain, bus, device, function) = bus_numbers(text)?;
     Some(format!("{domain:04x}:{bus:02x}:{device:02x}.{function:x}"))
 }
 
 /// Domain, bus, device and function: the order of NVML's indices.
-pub(crate) fn bus_numbers(text: &str) -> Option<(u32, u32, u32, u32)> {
+pub fn bus_numbers(text: &str) -> Option<(u32, u32, u32, u32)> {
     let hex = |digits: &str, most: u32| u32::from_str_radix(digits, 16).ok().filter(|number| *number <= most);
     let (place, function) = text.rsplit_once('.')?;
     let mut parts = place.split(':');
@@ -129,27 +144,27 @@ pub(crate) fn bus_numbers(text: &str) -> Option<(u32, u32, u32, u32)> {
 
 /// `/proc/driver/nvidia-caps/mig-minors`: the minor of a capability, by names such as `config`, `gpu0/gi1/access` and
 /// `gpu0/gi1/ci0/access`.
-pub(crate) fn mig_minor(text: &str, capability: &str) -> Option<u32> {
+pub fn mig_minor(text: &str, capability: &str) -> Option<u32> {
     let pairs = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
     pairs.filter(|(name, _)| *name == capability).find_map(|(_, minor)| minor.trim().parse().ok())
 }
 
 /// The same file's minors of all instances of a GPU, whether they exist or not.
-pub(crate) fn mig_minors_of(text: &str, gpu: u32) -> Vec<u32> {
+pub fn mig_minors_of(text: &str, gpu: u32) -> Vec<u32> {
     let prefix = format!("gpu{gpu}/");
     let of_gpu = text.lines().filter_map(|line| line.strip_prefix(&prefix));
     of_gpu.filter_map(|line| line.split_once(char::is_whitespace)?.1.trim().parse().ok()).collect()
 }
 
 /// A module of that name is listed in `/proc/modules`, where `-` is written `_`.
-pub(crate) fn module_loaded(modules: &str, name: &str) -> bool {
+pub fn module_loaded(modules: &str, name: &str) -> bool {
     let name = name.replace('-', "_");
     modules.lines().any(|line| line.split_ascii_whitespace().next() == Some(&name))
 }
 
 /// The first of the driver's modules that is neither in use nor gone: it is being loaded or unloaded. The fields are name,
 /// size, users, who they are, and state (proc(5)).
-pub(crate) fn module_in_motion(modules: &str) -> Option<&str> {
+pub fn module_in_motion(modules: &str) -> Option<&str> {
     let lines = modules.lines().filter(|line| line.starts_with("nvidia"));
     let lines = lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
     lines

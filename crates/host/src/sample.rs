@@ -12,6 +12,8 @@ pub struct Library {
     soname: Option<String>,
     needed: Vec<String>,
     wide: bool,
+    /// Bytes of other names before each of `needed`.
+    gap: usize,
     /// Section, name and description of a note.
     note: Option<[String; 3]>,
 }
@@ -22,7 +24,7 @@ impl Library {
     }
 
     pub fn nameless() -> Self {
-        Library { soname: None, needed: Vec::new(), wide: true, note: None }
+        Library { soname: None, needed: Vec::new(), wide: true, gap: 0, note: None }
     }
 
     pub fn needing(mut self, name: &str) -> Self {
@@ -33,6 +35,12 @@ impl Library {
     /// With a section that holds a note.
     pub fn with_note(mut self, section: &str, name: &str, description: &str) -> Self {
         self.note = Some([section, name, description].map(str::to_owned));
+        self
+    }
+
+    /// With so many bytes of other names before each that it needs.
+    pub fn apart(mut self, gap: usize) -> Self {
+        self.gap = gap;
         self
     }
 
@@ -47,12 +55,13 @@ impl Library {
         let note_at = header + 3 * entry;
         let mut strings = vec![0];
         let mut dynamic = Vec::new();
-        let mut add = |tag: u64, text: &str| {
+        let mut add = |tag: u64, gap: usize, text: &str| {
+            strings.resize(strings.len() + gap, 0);
             dynamic.push((tag, strings.len() as u64));
             strings.extend(text.bytes().chain([0]));
         };
-        self.soname.iter().for_each(|name| add(14, name));
-        self.needed.iter().for_each(|name| add(1, name));
+        self.soname.iter().for_each(|name| add(14, 0, name));
+        self.needed.iter().for_each(|name| add(1, self.gap, name));
         let dynamic_at = note_at + 32;
         let word = if self.wide { 8 } else { 4 };
         let strings_at = dynamic_at + (dynamic.len() + 2) * 2 * word;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// The version of the loaded kernel module, from the text of `/proc/driver/nvidia/version`. Both modules write it after
 /// their name: `… Kernel Module  550.54.14  Thu …` and `… Open Kernel Module for x86_64  550.54.14  Release Build …`.
-pub(crate) fn of_kernel(text: &str) -> Option<&str> {
+pub fn of_kernel(text: &str) -> Option<&str> {
     let line = text.lines().find(|line| line.starts_with("NVRM version:"))?;
     line.split_ascii_whitespace().find(|word| is_driver(word))
 }

@@ -36,7 +36,8 @@ impl Container {
     /// # Errors
     /// [`Failed`]; of this call nothing stays then.
     pub fn carry_out(&self, machine: &Machine, work: &Work) -> Result<(), Failed> {
-        let mount_failed = |error: RootError| Failed::Mount(failed(&error, &self.rootfs));
+        let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
+        work.announce(&self.places);
         let (mounts, profile) = with_profile(work);
         let mounts = mounts
             .into_iter()
@@ -61,7 +62,7 @@ impl Container {
     }
 
     fn in_namespace(&self, mounts: Vec<Prepared>, profile: u64, work: &Work, version: &str) -> Result<(), Failed> {
-        let mount_failed = |error: RootError| Failed::Mount(failed(&error, &self.rootfs));
+        let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
         let root = ContainerRoot::open(&self.root, self.owner).map_err(mount_failed)?;
         let attached = root.attach_all(mounts).map_err(mount_failed)?;
         if profile != 0 {
@@ -73,7 +74,7 @@ impl Container {
         // With the links, so that a cache that cannot be written takes them back.
         let layout = &self.places.layout;
         root.apply_then(&links, layout, |_| match work.loader {
-            true => self.loader(&root, version).map_err(|error| LoaderOr::Loader(failed(&error, &self.rootfs))),
+            true => self.loader(&root, version).map_err(|error| LoaderOr::Loader(failed(&error, self.rootfs()))),
             false => Ok(()),
         })
         .map_err(|error| match error {
@@ -172,13 +173,5 @@ pub(crate) fn failed(error: &RootError, rootfs: &str) -> Error {
             Error::os(format!("file creation failed: {}", full(path)), Errno::EXIST)
         }
         other => Error::new(other.to_string()),
-    }
-}
-
-/// Where something of this machine's was mounted, for texts and tests.
-pub fn describe(mount: &Mount) -> String {
-    match &mount.what {
-        What::Host(source) => format!("{} at {}", source.path, mount.at),
-        What::Tmpfs(_) => format!("tmpfs at {}", mount.at),
     }
 }

@@ -39,8 +39,6 @@ pub struct Container {
     pub(crate) pid: i32,
     /// The root, as this process can open it.
     pub(crate) root: HostPath,
-    /// The root, for texts.
-    pub(crate) rootfs: String,
     pub(crate) namespace: MountNamespace,
     pub(crate) owner: Owner,
 }
@@ -56,8 +54,8 @@ pub struct Places {
     pub layout: Layout,
     /// Folder of the image's own libcuda; `None` where it is not looked for.
     pub compat: Option<ContainerPath>,
-    /// The container has a procfs. gVisor makes a plain folder of that name instead, for what is mounted below it.
-    pub procfs: bool,
+    /// The root as it was given; for texts only.
+    pub rootfs: String,
 }
 
 impl Places {
@@ -112,10 +110,9 @@ impl Container {
         };
         let opened = ContainerRoot::open(&root, owner).map_err(|error| crate::act::failed(&error, root.as_str()))?;
         let container = Container {
-            places: places(config, options, &opened)?,
+            places: places(config, options, opened.survey())?,
             pid: process.number(),
             root,
-            rootfs: rootfs.to_string(),
             namespace,
             owner,
         };
@@ -130,7 +127,7 @@ impl Container {
 
     /// Its root, as it was given.
     pub fn rootfs(&self) -> &str {
-        &self.rootfs
+        &self.places.rootfs
     }
 
     fn log(&self) {
@@ -146,8 +143,7 @@ impl Container {
     }
 }
 
-fn places(config: &ContainerConfig, options: ContainerOptions, opened: &ContainerRoot) -> Result<Places, Error> {
-    let mut layout = opened.survey();
+fn places(config: &ContainerConfig, options: ContainerOptions, mut layout: Layout) -> Result<Places, Error> {
     let folder = |text: &Option<String>| {
         text.as_ref().map(|text| ContainerPath::new(text).map_err(|_| Error::invalid_argument())).transpose()
     };
@@ -165,7 +161,7 @@ fn places(config: &ContainerConfig, options: ContainerOptions, opened: &Containe
         binaries: folder(&config.bins_dir)?.unwrap_or_else(|| root.join("usr/bin")),
         layout,
         compat: looked_for.then(|| cuda.join("compat")),
-        procfs: opened.has_procfs(),
+        rootfs: config.rootfs.clone(),
     })
 }
 

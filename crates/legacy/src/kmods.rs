@@ -86,7 +86,8 @@ fn channels(roots: &Roots, settings: &Settings, maker: &Maker) {
 
 /// The module is loaded, now if not before.
 fn loaded(module: &str, roots: &Roots, may_load: bool) -> bool {
-    if is_loaded(&text(&roots.proc.join("modules")), module) {
+    log::info!("loading kernel module {module}");
+    if is_loaded(roots, module) {
         return true;
     }
     if !may_load || !rustix::process::geteuid().is_root() {
@@ -97,22 +98,24 @@ fn loaded(module: &str, roots: &Roots, may_load: bool) -> bool {
         log::error!("could not load kernel module {module}: {} loads its own", roots.driver);
         return false;
     }
-    log::info!("loading kernel module {module}");
     let configured = text(&roots.proc.join("sys/kernel/modprobe"));
     let program = Some(configured.trim()).filter(|program| program.starts_with('/')).unwrap_or(MODPROBE);
     if let Err(error) = child::run(Path::new(program), &[module], LIMIT) {
         log::error!("{program} {module}: {error}");
     }
-    let loaded = is_loaded(&text(&roots.proc.join("modules")), module);
+    let loaded = is_loaded(roots, module);
     if !loaded {
         log::error!("could not load kernel module {module}");
     }
     loaded
 }
 
-fn is_loaded(modules: &str, module: &str) -> bool {
-    let name = module.replace('-', "_");
-    modules.lines().any(|line| line.split_ascii_whitespace().next() == Some(&name))
+/// As the list of modules says, or, where the kernel shows none, its list of devices.
+fn is_loaded(roots: &Roots, module: &str) -> bool {
+    let (name, modules) = (module.replace('-', "_"), text(&roots.proc.join("modules")));
+    let mut listed = modules.lines().filter_map(|line| line.split_ascii_whitespace().next());
+    let is_old_name = module == "nvidia" && legacy::major(roots, "nvidia-frontend").is_some();
+    listed.any(|listed| listed == name) || legacy::major(roots, module).is_some() || is_old_name
 }
 
 /// Ids are mapped, so that a node made here could be nobody's.

@@ -29,7 +29,7 @@ pub mod select;
 pub mod version;
 mod work;
 
-pub use act::{Failed, describe};
+pub use act::Failed;
 pub use container::{Container, ContainerConfig, Places};
 pub use device::{Detail, DeviceInfo, DeviceNode, Gpu, MigDevice};
 pub use driver::DriverInfo;

@@ -86,9 +86,8 @@ impl Machine {
         }
         log::info!("using root {}", settings.root);
         log::info!("using ldcache {}", settings.ldcache);
-        if let Some(user) = settings.user {
-            log::info!("using unprivileged user {}:{}", user.uid, user.gid);
-        }
+        let User { uid, gid } = settings.user.unwrap_or(User::NOBODY);
+        log::info!("using unprivileged user {uid}:{gid}");
         let root = absolute(&settings.root).ok_or_else(|| Error::os("change root failed", rustix::io::Errno::NOENT))?;
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);

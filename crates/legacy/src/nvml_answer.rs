@@ -10,6 +10,14 @@ use kept::CachePlace;
 use nvml::{Ask, Expected, Problem};
 
 impl Machine {
+    /// Makes sure that NVML answers, as the original's init does; whoever may do without it should.
+    ///
+    /// # Errors
+    /// What NVML said.
+    pub fn start_nvml(&self) -> Result<(), Error> {
+        self.ask_nvml(self.inventory()?).map(|_| ())
+    }
+
     /// What NVML knows, from what is kept or from itself; asked once at most.
     pub(crate) fn ask_nvml(&self, inventory: &Inventory) -> Result<NvmlFacts, Error> {
         if let Some(facts) = self.facts.borrow().as_ref() {

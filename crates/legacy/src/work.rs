@@ -49,18 +49,31 @@ impl Work {
         self
     }
 
+    /// Says in the log what is about to be done.
+    pub(crate) fn announce(&self, places: &Places) {
+        let rootfs = places.rootfs.trim_end_matches('/');
+        for Mount { at, what, .. } in &self.mounts {
+            match what {
+                What::Host(source) => log::info!("mounting {} at {rootfs}{at}", source.path),
+                What::Tmpfs(_) => log::info!("mounting tmpfs at {rootfs}{at}"),
+            }
+        }
+        for Link { at, target } in &self.links {
+            log::info!("creating symlink {rootfs}{at} -> {target}");
+        }
+    }
+
     /// The loader's cache.
     pub fn loader() -> Work {
         Work { loader: true, ..Work::default() }
     }
 
-    fn mount(&mut self, at: ContainerPath, what: What, options: Options, ground: Ground) {
-        self.mounts.push(Mount { at, what, options, ground });
+    fn mount(&mut self, at: ContainerPath, what: What, options: Options) {
+        self.mounts.push(Mount { at, what, options, ground: Ground::Any });
     }
 
     fn bind(&mut self, path: HostPath, kind: Kind, at: ContainerPath, options: Options) {
-        log::info!("mounting {path} at {at}");
-        self.mount(at, What::Host(Source { path, kind }), options, Ground::Any);
+        self.mount(at, What::Host(Source { path, kind }), options);
     }
 }
 
@@ -71,10 +84,10 @@ impl Machine {
     /// A file that was listed and is not there.
     pub fn driver_work(&self, places: &Places, info: &DriverInfo) -> Result<Work, Error> {
         let mut work = Work::default();
-        self.facts_of_the_driver(places, &mut work)?;
+        self.facts_of_the_driver(&mut work)?;
         if places.has_graphics() {
             let tmpfs = What::Tmpfs(Tmpfs { mode: 0o555, holds: Vec::new() });
-            work.mount(container_path(PROFILES), tmpfs, Options::SOCKETS, Ground::Any);
+            work.mount(container_path(PROFILES), tmpfs, Options::SOCKETS);
         }
         for path in info.binaries.iter().filter(|path| places.wants(of_binary(path))) {
             let source = self.source(path)?;
@@ -184,7 +197,7 @@ impl Machine {
     }
 
     /// The driver's facts, in memory: what programs of the container read to make and repair nodes says that they may not.
-    fn facts_of_the_driver(&self, places: &Places, work: &mut Work) -> Result<(), Error> {
+    fn facts_of_the_driver(&self, work: &mut Work) -> Result<(), Error> {
         let mut holds = Vec::new();
         for name in ["params", "version", "registry"] {
             let path = self.proc_file(&format!("{PROC}/{name}"));
@@ -202,11 +215,7 @@ impl Machine {
             let mode = status.permissions().mode() & 0o777;
             holds.push(Held { name: name.to_owned(), mode, content: Some(content) });
         }
-        let ground = match places.procfs {
-            true => Ground::Kernels(self.proc_file(PROC)),
-            false => Ground::Any,
-        };
-        work.mount(container_path(PROC), What::Tmpfs(Tmpfs { mode: 0o555, holds }), Options::SOCKETS, ground);
+        work.mount(container_path(PROC), What::Tmpfs(Tmpfs { mode: 0o555, holds }), Options::SOCKETS);
         Ok(())
     }
 
@@ -224,7 +233,6 @@ impl Machine {
             work.bind(self.source(path)?, Kind::File, folder.join(name), Options::LIBRARIES);
             if let Some((link, target)) = legacy::link_beside(name) {
                 let at = folder.join(link);
-                log::info!("creating symlink {at} -> {target}");
                 // The loader's cache is to have both names at once, not only the next time.
                 if target != name {
                     work.links.push(Link { at: folder.join(&target), target: name.to_owned() });

@@ -73,6 +73,33 @@ pub fn status<T>(done: Option<T>) -> c_int {
     }
 }
 
+/// What a function returns when it cannot do what it is for.
+pub trait Failed {
+    /// That.
+    const FAILED: Self;
+}
+
+impl Failed for () {
+    const FAILED: () = ();
+}
+
+impl Failed for c_int {
+    const FAILED: c_int = -1;
+}
+
+impl<T> Failed for *mut T {
+    const FAILED: *mut T = std::ptr::null_mut();
+}
+
+impl<T> Failed for *const T {
+    const FAILED: *const T = std::ptr::null();
+}
+
+/// The whole of an exported function: no panic leaves it.
+pub fn guarded<T: Failed>(work: impl FnOnce() -> T) -> T {
+    caught(work).unwrap_or(T::FAILED)
+}
+
 thread_local! {
     /// What the last panic of this thread said.
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
@@ -115,6 +142,13 @@ mod tests {
         // The context goes on.
         assert_eq!(context.run(|_| Ok(3)), Some(3));
         assert_eq!(said(&context), text, "what failed last stays known");
+    }
+
+    #[test]
+    fn every_function_has_an_answer_for_a_panic() {
+        assert_eq!(guarded(|| -> c_int { panic!("x") }), -1);
+        assert!(guarded(|| -> *mut u8 { panic!("x") }).is_null());
+        guarded::<()>(|| panic!("x"));
     }
 
     #[test]

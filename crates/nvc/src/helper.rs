@@ -19,7 +19,7 @@ pub fn start_log() {
 /// The defaults, and what the environment says.
 pub fn settings() -> Settings {
     let settings = if is_privileged() { Settings::default() } else { Settings::from_environment() };
-    Settings { helper: nvml_helper(), ..settings }
+    Settings { helper: Some(nvml_helper()), ..settings }
 }
 
 /// Looks at the machine, and loads the driver before where that is wanted.
@@ -27,7 +27,10 @@ pub fn machine(settings: Settings, options: InitOptions) -> Result<Machine, Erro
     if options.load_kmods {
         kmods::load(&settings, !options.no_create_imex_channels);
     }
-    Machine::init(settings)
+    let machine = Machine::init(settings)?;
+    // Programs take a failure here for a machine without GPUs.
+    machine.start_nvml()?;
+    Ok(machine)
 }
 
 /// The program has more rights than whoever started it, who must not steer it.
@@ -36,12 +39,14 @@ fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// `corten-nvml` of the tree that this library lies in (`lib/`, or `lib/TRIPLET/`, beside `bin/`); `None` leaves the search
-/// to `nvml`.
-fn nvml_helper() -> Option<PathBuf> {
-    let library = own_path()?;
-    let folders = library.ancestors().skip(2).take(2);
-    folders.map(|folder| folder.join("bin/corten-nvml")).find(|helper| helper.is_file())
+/// `corten-nvml` of the tree that this library lies in (`lib/`, or `lib/TRIPLET/`, beside `bin/`), else where packages put it.
+/// Never one beside the program: that may lie anywhere.
+fn nvml_helper() -> PathBuf {
+    let library = own_path();
+    let folders = library.iter().flat_map(|library| library.ancestors().skip(2).take(2));
+    let beside = folders.map(|folder| folder.join("bin/corten-nvml"));
+    let installed = "/usr/libexec/corten-nvml".into();
+    beside.chain([installed]).find(|helper| helper.is_file()).unwrap_or_else(|| "/usr/bin/corten-nvml".into())
 }
 
 /// Where this library was loaded from.

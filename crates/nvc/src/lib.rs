@@ -1,8 +1,8 @@
 //! `libnvidia-container.so.1`: the C library that `nvidia-container-cli`, LXC, enroot and others use (reference:
 //! libnvidia-container.md 23). The work is done by `legacy`; here it gets C's shape.
 //!
-//! Every function that can fail goes through [`context::Context::run`], which keeps the failure for `nvc_error` and lets no
-//! panic out. What C hands in is read anew at each call ([`take`]), what it gets is from `malloc` ([`give`]).
+//! Every function that can fail goes through [`context::Context::run`], which keeps the failure for `nvc_error`. No panic gets out
+//! of any. What C hands in is read anew at each call ([`take`]), what it gets is from `malloc` ([`give`]).
 //!
 //! # Safety
 //! All functions trust their caller as C functions do: pointers are NULL or live, strings end with NUL, structures came
@@ -40,7 +40,9 @@ macro_rules! exports {
         $(
             $(#[$meta])*
             #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? $body
+            pub unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
+                context::guarded(move || $body)
+            }
 
             #[cfg(not(test))]
             std::arch::global_asm!(concat!(".symver ", stringify!($name), ", ", stringify!($name), "@@NVC_1.0"));

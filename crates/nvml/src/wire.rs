@@ -22,7 +22,10 @@ pub struct Complaint {
 }
 
 /// Makes sense of what the helper left behind.
-pub(crate) fn parse(output: Output) -> Result<NvmlFacts, Problem> {
+///
+/// # Errors
+/// [`Problem`], by how the helper ended and what it said.
+pub fn parse(output: Output) -> Result<NvmlFacts, Problem> {
     let (at, said) = split_notes(&output.stderr);
     if let Some(signal) = output.signal {
         return Err(Problem::Crashed { signal, at, said });

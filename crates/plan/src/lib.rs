@@ -7,6 +7,7 @@
 pub mod compat;
 pub mod config;
 mod edits;
+pub mod hook_values;
 mod layout;
 pub mod mode;
 mod plan;

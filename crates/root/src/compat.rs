@@ -4,10 +4,10 @@
 use crate::{
     ContainerRoot, Done, RootError, Step,
     container::open_regular,
-    loader::{self, DropIn, glob},
+    loader::{self, DropIn},
     resolve::Last,
 };
-use host::elf;
+use host::{elf, ldconf::glob};
 use oci::ContainerPath;
 use plan::{
     Layout, Loader,

@@ -113,12 +113,6 @@ impl ContainerRoot {
         self.kind(path) == Some(FileType::Directory)
     }
 
-    /// The kernel's procfs is mounted at `/proc`, links followed. Where it is not, what lies there is the image's.
-    pub fn has_procfs(&self) -> bool {
-        let proc = ContainerPath::root().join("proc");
-        self.find(&proc, Last::Follow).and_then(fstatfs).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
-    }
-
     fn kind(&self, path: &ContainerPath) -> Option<FileType> {
         let status = fstat(self.find(path, Last::Follow).ok()?).ok()?;
         Some(FileType::from_raw_mode(status.st_mode))
@@ -151,7 +145,8 @@ impl ContainerRoot {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let readable = openat(folder, ".", flags, Mode::empty())?;
         let mut names = Vec::new();
-        for entry in Dir::new(readable)? {
+        // Names that are no text count for nothing else, but take as long to read.
+        for entry in Dir::new(readable)?.take(limit.saturating_add(2)) {
             let entry = entry?;
             match entry.file_name().to_str() {
                 Ok("." | "..") | Err(_) => {}

@@ -3,7 +3,6 @@
 mod collect;
 mod conf;
 mod drop_in;
-pub(crate) mod glob;
 mod library;
 mod musl;
 mod refresh;

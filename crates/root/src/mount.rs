@@ -12,15 +12,13 @@ mod kernel;
 mod point;
 mod prepare;
 mod single;
-mod table;
 mod tmpfs;
 
 pub use attach::Attached;
-pub(crate) use kernel::{Attributes, set_attributes};
+pub(crate) use kernel::{Attributes, set_attributes, table};
 pub(crate) use point::Point;
 pub use prepare::Prepared;
 pub(crate) use single::{Place, cover};
-pub(crate) use table::{Line, table};
 
 use oci::{ContainerPath, HostPath};
 

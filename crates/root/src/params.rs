@@ -118,7 +118,7 @@ fn read_host(path: &HostPath) -> Result<Option<String>, ParamsError> {
 }
 
 /// The parameters with the switch off; `None` when it is off already, or unknown to this driver.
-fn switched_off(params: &str) -> Option<String> {
+pub fn switched_off(params: &str) -> Option<String> {
     let lines = || params.split('\n');
     if lines().any(|line| line == OFF) || !lines().any(|line| line == ON) {
         return None;

@@ -12,6 +12,8 @@ use rustix::{
 };
 use std::{collections::HashMap, fs::File, io::Write, rc::Rc};
 
+/// How spare names end.
+const SPARE: &str = ".corten";
 /// Times that a name is tried again when another process takes our spare name away.
 const ATTEMPTS: u32 = 8;
 
@@ -220,7 +222,12 @@ pub(crate) fn clear_spare(folders: &mut Folders, path: &ContainerPath) {
 /// The name under which a thing waits beside its place: fixed, so that a killed process leaves at most this one and the
 /// next removes it.
 fn spare(name: &str) -> String {
-    format!(".{name}.corten")
+    format!(".{name}{SPARE}")
+}
+
+/// A name of that kind.
+pub(crate) fn is_spare(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(SPARE)
 }
 
 enum Moved {
@@ -298,9 +305,16 @@ fn make_link(
 fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<u64, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
-    file.write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    give(&file, mode, owner)?;
-    Ok(fstat(&file)?.st_ino)
+    let made = file
+        .write_all(content)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        .and_then(|()| give(&file, mode, owner))
+        .and_then(|()| Ok(fstat(&file)?.st_ino));
+    if made.is_err() {
+        // Nobody has taken note of it yet.
+        let _ = unlinkat(folder, name, AtFlags::empty());
+    }
+    made
 }
 
 /// Owner first: changing it clears bits of the mode.

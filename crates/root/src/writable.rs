@@ -6,8 +6,9 @@
 
 use crate::{
     ContainerRoot,
-    mount::{Attributes, Line, set_attributes, table},
+    mount::{Attributes, set_attributes, table},
 };
+use host::procfs;
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
@@ -20,7 +21,7 @@ impl ContainerRoot {
     /// (before 5.12) or the caller's capabilities are not enough.
     pub fn writable(self) -> ContainerRoot {
         let table = table().unwrap_or_default();
-        if !self.mount().is_some_and(|mount| was_made_read_only(&table, mount)) {
+        if !self.mount().is_some_and(|mount| procfs::was_made_read_only(&table, mount)) {
             return self;
         }
         match copy(&self) {
@@ -39,36 +40,4 @@ fn copy(root: &ContainerRoot) -> Result<OwnedFd, Errno> {
     let clear = MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into();
     set_attributes(copy.as_fd(), &Attributes { clear, propagation: libc::MS_PRIVATE, ..Attributes::default() })?;
     Ok(copy)
-}
-
-/// The mount is read-only, and neither its file system is nor the mount on which it lies, which is where a low-level
-/// runtime found the root. `table` is a mountinfo (`proc_pid_mountinfo(5)`).
-fn was_made_read_only(table: &str, mount: u64) -> bool {
-    let find = |id: u64| table.lines().filter_map(Line::read).find(|line| line.id == id);
-    find(mount).is_some_and(|line| {
-        line.read_only && !line.system_read_only && find(line.parent).is_some_and(|parent| !parent.read_only)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_runtime_made_read_only_is_written() {
-        let table = "\
-20 1 0:5 / / rw,relatime shared:1 - ext4 /dev/vda rw
-21 20 0:5 /b/rootfs /b/rootfs ro,relatime - ext4 /dev/vda rw,discard
-22 20 0:6 / /squash ro,relatime master:2 - squashfs /dev/loop0 ro
-23 22 0:6 / /squash ro,relatime - squashfs /dev/loop0 ro
-24 20 0:5 /c /c ro,relatime - ext4 /dev/vda rw
-25 24 0:5 /c /c ro,relatime - ext4 /dev/vda rw
-26 99 0:5 /d /d ro - ext4 /dev/vda rw
-27 short
-";
-        for (mount, want) in [(20, false), (21, true), (23, false), (25, false), (26, false), (27, false), (28, false)]
-        {
-            assert_eq!(was_made_read_only(table, mount), want, "{mount}");
-        }
-    }
 }

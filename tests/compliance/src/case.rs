@@ -126,6 +126,13 @@ pub enum Prepare {
         /// Its text.
         text: String,
     },
+    /// Copies a file of the machine, such as a library of the driver that stands for one of the image's.
+    Copy {
+        /// Path in the root, without a leading slash.
+        at: String,
+        /// Path on the machine.
+        from: String,
+    },
     /// Removes a file, a link or a folder with all below.
     Remove {
         /// Path in the root, without a leading slash.

@@ -1,7 +1,7 @@
 //! From what was seen to facts: what has no meaning (random names, order of sets, versions of engines) is taken out here.
 
 use crate::{
-    case::Case,
+    case::{Case, Prepare},
     error_class,
     facts::Facts,
     upper::{Kind, Written},
@@ -137,6 +137,10 @@ pub fn facts(case: &Case, seen: &Observation) -> Facts {
     put("links", links(seen, container), false);
     put("litter", litter(seen, container), false);
     put("rules", seen.spec.as_ref().map(rules).unwrap_or_default(), false);
+    if case.prepare.iter().any(|step| matches!(step, Prepare::Copy { .. })) {
+        let listed = container.ldconfig.as_deref().map(compat).unwrap_or_default();
+        facts.insert("compat".to_owned(), listed);
+    }
     more.sort();
     more.dedup();
     facts.insert("more-files".to_owned(), more);
@@ -260,6 +264,14 @@ fn listed(lines: &[String], sonames: &BTreeMap<String, bool>) -> Vec<String> {
     lines.iter().filter_map(entry).collect()
 }
 
+/// Whose libcuda the container's loader knows, in its order, where the image has one of its own.
+fn compat(lines: &[String]) -> Vec<String> {
+    let libcuda = lines.iter().filter(|line| line.trim().starts_with("libcuda.so.1 "));
+    let paths = libcuda.filter_map(|line| line.split(" => ").nth(1));
+    let whose = |path: &str| if path.contains("/compat/") { path.to_owned() } else { "the driver's".to_owned() };
+    paths.map(whose).collect()
+}
+
 fn links(seen: &Observation, container: &Seen) -> Vec<String> {
     let link = |written: &Written| match &written.kind {
         Kind::Link(target) => Some(format!("{} -> {target}", below_library_folder(&written.path))),
@@ -289,6 +301,9 @@ fn steady(path: &str) -> String {
         (digits >= 5).then(|| format!("{}*", &name[..name.len() - digits]))
     };
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if name.starts_with("00-compat-") {
+        return format!("{folder}/00-compat-*.conf");
+    }
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     match (random(stem), random(name), extension) {
         (Some(stem), _, extension) if !extension.is_empty() => format!("{folder}/{stem}.{extension}"),
@@ -318,6 +333,7 @@ mod tests {
         for (given, want) in [
             ("/etc/ld.so.conf.d/00-nvcr-1234567890.conf", "/etc/ld.so.conf.d/00-nvcr-*.conf"),
             ("/run/nvidia-ctk-hook496ad1e9-2dfa/params", "/run/nvidia-ctk-hook*"),
+            ("/etc/ld.so.conf.d/00-compat-325c3688-a1b8-47c3.conf", "/etc/ld.so.conf.d/00-compat-*.conf"),
             ("/etc/ld.so.cache", "/etc/ld.so.cache"),
             ("/usr/lib/libcuda.so.550.54.14", "/usr/lib/libcuda.so.550.54.14"),
         ] {

@@ -109,6 +109,10 @@ fn prepare(root: &Path, steps: &[Prepare]) -> io::Result<()> {
                 let at = clear(root, at)?;
                 symlink(to, at)?;
             }
+            Prepare::Copy { at, from } => {
+                let at = clear(root, at)?;
+                fs::copy(from, at)?;
+            }
             Prepare::File { at, text } => {
                 let at = clear(root, at)?;
                 fs::write(at, text)?;

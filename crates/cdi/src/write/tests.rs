@@ -103,3 +103,17 @@ fn what_is_not_valid_is_not_written() {
     );
     assert!(!path.exists());
 }
+
+#[test]
+fn a_long_key_stands_on_a_line_of_its_own() {
+    for length in [100, 128, 129, 1025, 70_000] {
+        let mut spec = with_args(&[]);
+        let key = format!("a.b/{}", "c".repeat(length - 4));
+        spec.annotations.insert(key.clone(), "value".to_owned());
+        spec.devices[0].annotations.insert(format!("{key}: #"), "'".to_owned());
+        let text = spec.to_text(Format::Yaml);
+        assert_eq!(text.contains(&format!("    ? {key}\n    : value\n")), length > 128, "{length}");
+        assert_eq!(Spec::parse(text.as_bytes()).unwrap().annotations, spec.annotations, "{length}");
+        assert_eq!(Spec::parse(text.as_bytes()).unwrap().devices, spec.devices, "{length}");
+    }
+}

@@ -18,13 +18,23 @@ pub(super) fn document(node: &Node) -> String {
     out
 }
 
+/// Longest key, in bytes, that the original's emitter writes in one line with its value. Readers give up at 1024 characters.
+const LONGEST_KEY: usize = 128;
+
 /// Members at a column; the cursor stands in that column already.
 fn block_map(members: &[(String, Node)], column: usize, out: &mut String) {
     for (index, (name, value)) in members.iter().enumerate() {
         if index > 0 {
             indent(column, out);
         }
-        text(name, None, out);
+        if name.len() > LONGEST_KEY {
+            out.push_str("? ");
+            text(name, None, out);
+            out.push('\n');
+            indent(column, out);
+        } else {
+            text(name, None, out);
+        }
         out.push(':');
         let inner = next_stop(column);
         match value {

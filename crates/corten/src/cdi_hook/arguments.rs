@@ -5,7 +5,7 @@ use crate::{
     codes::Code,
     fault::{Fault, Result},
 };
-use plan::spec::JOBS;
+use plan::{hook_values::InvalidValue, spec::JOBS};
 use std::{ffi::OsString, fmt::Write as _};
 
 /// For tests of a hook: reads the state from a file.
@@ -193,6 +193,12 @@ fn boolean(name: &str, value: &str) -> Result<bool> {
 /// A command line that is wrong.
 pub fn usage(message: String) -> Fault {
     Fault::new(Code::Usage, message).next("`nvidia-cdi-hook --help` lists hooks and options")
+}
+
+impl From<InvalidValue> for Fault {
+    fn from(error: InvalidValue) -> Fault {
+        usage(error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `create-symlinks`: links that a spec asks for (reference: runtime-and-hook.md, 8.2).
 
-use super::{Run, lists, unwritable};
+use super::{Run, unwritable};
 use crate::fault::{Fault, Result};
-use plan::{Because, Reason, RootWork};
+use plan::{Because, Reason, RootWork, hook_values};
 use root::RootError;
 
 /// The hook's name.
@@ -10,7 +10,7 @@ pub const NAME: &str = "create-symlinks";
 
 /// Makes the links that are missing or say something else. A file in their place is replaced, a folder is an error.
 pub fn run(run: &Run) -> Result<()> {
-    let links = lists::links(run.values("link"))?;
+    let links = hook_values::links(run.values("link"))?;
     let root = run.root_to_write()?;
     let reason = || Reason { request: format!("the hook {NAME}"), rule: "the CDI spec says so".to_owned() };
     let links = links.into_iter().map(|link| Because::new(link, reason())).collect();

@@ -1,8 +1,9 @@
 //! `update-ldcache`: the container's loader finds what was mounted into some folders (reference: runtime-and-hook.md,
 //! 8.5). No ldconfig is run, neither the host's nor the image's.
 
-use super::{Run, arguments::usage, lists, unwritable};
+use super::{Run, arguments::usage, unwritable};
 use crate::fault::Result;
+use plan::hook_values;
 
 /// The hook's name.
 pub const NAME: &str = "update-ldcache";
@@ -15,7 +16,7 @@ pub fn run(run: &Run) -> Result<()> {
     if let Some(path) = run.value("ldconfig-path") {
         run.verbosity.explain(&format!("{path} is not run: loader caches are read and written without ldconfig"));
     }
-    let folders = lists::paths(run.values("folder"))?;
+    let folders = hook_values::paths(run.values("folder"))?;
     let root = run.root_to_write()?;
     let mut done = root.refresh_loader(&folders, &root.survey())?;
     unwritable::cover_all(&root, &mut done, NAME)?;

@@ -1,7 +1,8 @@
 //! `chmod`: permissions of folders in the container, for old Podman (reference: runtime-and-hook.md, 8.3).
 
-use super::{Run, arguments::usage, lists};
+use super::{Run, arguments::usage};
 use crate::fault::{Fault, Result};
+use plan::hook_values;
 use root::Permissions;
 
 /// The hook's name.
@@ -10,7 +11,7 @@ pub const NAME: &str = "chmod";
 /// Every path is tried; the first failure is reported.
 pub fn run(run: &Run) -> Result<()> {
     let bits = bits(run.value("mode").unwrap_or_default())?;
-    let paths = lists::paths(run.values("path"))?;
+    let paths = hook_values::paths(run.values("path"))?;
     let root = run.root()?;
     let mut failed = Ok(());
     for path in paths {

@@ -6,6 +6,7 @@ use crate::{
     container::Container,
     fault::{Fault, Result},
 };
+use host::procfs;
 use oci::{HostPath, State, StateError};
 use root::{ContainerRoot, Owner};
 use std::{cell::OnceCell, fs, io, path::Path};
@@ -86,20 +87,10 @@ fn find(state: &State) -> Result<Found> {
     };
     let map = |file| fs::read_to_string(file).unwrap_or_default();
     let owner = Owner {
-        uid: seen_here(owner.uid, &map("/proc/self/uid_map")),
-        gid: seen_here(owner.gid, &map("/proc/self/gid_map")),
+        uid: procfs::seen_through(&map("/proc/self/uid_map"), owner.uid),
+        gid: procfs::seen_through(&map("/proc/self/gid_map"), owner.gid),
     };
     Ok(Found { root: path, owner, read_only })
-}
-
-/// The number of the container's root user in the user namespace that the hook runs in. config.json has the machine's;
-/// low-level runtimes run a createContainer hook in the container's own namespaces, where that user is 0.
-fn seen_here(id: u32, map: &str) -> u32 {
-    let first = map.lines().find_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
-        (numbers.next()?.ok()? == 0).then(|| numbers.next()?.ok())?
-    });
-    if first == Some(id) { 0 } else { id }
 }
 
 fn hook_input(what: &str, error: &dyn std::error::Error) -> Fault {
@@ -109,23 +100,4 @@ fn hook_input(what: &str, error: &dyn std::error::Error) -> Fault {
 /// The original's words for a state that is none.
 fn state_fault(error: &StateError) -> Fault {
     hook_input("failed to load container state: failed to decode container state", error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_containers_root_user_is_0_in_its_own_namespace() {
-        for (id, map, want) in [
-            (0, "         0          0 4294967295\n", 0),
-            (100_000, "         0          0 4294967295\n", 100_000),
-            (100_000, "         0     100000      65536\n", 0),
-            (0, "         0       1000          1\n         1     100000      65536\n", 0),
-            (5, "         1          5          1\n", 5),
-            (5, "", 5),
-        ] {
-            assert_eq!(seen_here(id, map), want, "{id} {map}");
-        }
-    }
 }

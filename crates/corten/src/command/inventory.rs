@@ -2,7 +2,14 @@
 
 use super::usage;
 use crate::{fault::Result, machine, runtime::settings::Location};
-use host::{Gpu, Inventory, Node, SharedNodes, Wanted};
+use host::{
+    Gpu, Inventory, Node, Platform, SharedNodes, Wanted,
+    tegra::{
+        self,
+        csv::{Kind, Sheet},
+    },
+};
+use oci::HostPath;
 use std::fmt::Write as _;
 
 pub fn run(mut parser: lexopt::Parser) -> Result<String> {
@@ -21,7 +28,46 @@ pub fn run(mut parser: lexopt::Parser) -> Result<String> {
     {
         inventory.remarks.push(fault.to_string());
     }
-    Ok(if json { machine::to_json(&inventory) } else { describe(&inventory) })
+    if json {
+        return Ok(machine::to_json(&inventory));
+    }
+    let sheets = match inventory.platform {
+        Platform::Tegra => sheets(&config.runtime.csv_mount_spec_path),
+        _ => String::new(),
+    };
+    Ok(describe(&inventory) + &sheets)
+}
+
+/// What a Jetson's own files list, which is what mode csv will go by.
+fn sheets(folder: &str) -> String {
+    let Ok(path) = HostPath::new(folder) else { return String::new() };
+    let found = tegra::sheets(&path);
+    if found.is_empty() {
+        return format!("\nNote: {path} has no CSV files, which list what a container needs on a Jetson\n");
+    }
+    let mut text = format!("\nWhat {path} lists:\n");
+    for (name, sheet) in found {
+        match sheet {
+            Ok(sheet) => line(&mut text, format_args!("  {name:14}  {}", summary(&sheet))),
+            Err(error) => line(&mut text, format_args!("  {name:14}  {error}")),
+        }
+    }
+    text
+}
+
+/// Numbers of entries by their kind, and the first line that says nothing.
+fn summary(sheet: &Sheet) -> String {
+    let counts = Kind::ALL.into_iter().map(|kind| (sheet.count(kind), kind.word()));
+    let counts: Vec<_> =
+        counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{word} {count}")).collect();
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    match sheet.skipped[..] {
+        [] => counts,
+        [only] => format!("{counts}; line {} is passed over: {}", only.line, only.why),
+        [first, ..] => {
+            format!("{counts}; {} lines are passed over, line {}: {}", sheet.skipped.len(), first.line, first.why)
+        }
+    }
 }
 
 /// For people. Machines read `--json`.
@@ -101,7 +147,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oci::{ContainerPath, HostPath};
+    use oci::ContainerPath;
 
     fn node(path: &str, exists: bool) -> Node {
         Node {
@@ -114,6 +160,29 @@ mod tests {
             gid: 0,
             exists,
         }
+    }
+
+    #[test]
+    fn says_what_a_jetsons_files_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        assert!(sheets(path).contains("has no CSV files"));
+        for (name, text) in [
+            ("devices.csv", "dev, /dev/nvmap\ndev, /dev/nvhost-ctrl\n"),
+            ("drivers.csv", "lib, /a\ndir, /b\nsym, /c\nlib, /d\nblk, /e\n"),
+            ("l4t.csv", "x\ny\n"),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let text = sheets(path).replace(path, "FOLDER");
+        expect_test::expect![[r#"
+
+            What FOLDER lists:
+              devices.csv     dev 2
+              drivers.csv     dir 1, lib 2, sym 1; line 5 is passed over: its kind is none of dev, dir, lib and sym
+              l4t.csv         nothing; 2 lines are passed over, line 1: it has no comma
+        "#]]
+        .assert_eq(&text);
     }
 
     #[test]

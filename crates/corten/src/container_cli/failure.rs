@@ -9,6 +9,8 @@ use legacy::Error;
 pub enum Failure {
     /// A line, without the program's name.
     Said(String),
+    /// The old library for Jetson systems is missing, which has a status of its own.
+    NotForJetson(String),
     /// Argp's words for a wrong command line, and where help is to be had.
     CommandLine { program: String, said: String, hint: String },
     /// Something that must be there is missing; the text is a usage.

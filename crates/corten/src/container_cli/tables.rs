@@ -106,3 +106,46 @@ const CONFIGURE: &[Opt] = &[
     Opt::new("no-cntlibs", Nothing, "The same as --cuda-compat-mode=disabled"),
     Opt::new("cuda-compat-mode", Value("MODE"), "What becomes of the image's own libcuda: mount, ldconfig or disabled"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container_cli::argp::BUILT_IN;
+
+    const PAGE: &str = include_str!("../../../../docs/compatibility.md");
+
+    /// The options that the page's rows of one section name, in any order.
+    fn documented(section: &str) -> Vec<String> {
+        let table = PAGE.split("## The command line of `nvidia-container-cli`").nth(1).unwrap();
+        let rows = table.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| "));
+        let mut current = "";
+        let mut names = Vec::new();
+        for row in rows {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            current = if cells[1].is_empty() { current } else { cells[1].trim_matches('`') };
+            if current == section {
+                names.extend(
+                    cells[2].split(['`', ',', ';', ' ']).filter(|word| word.starts_with('-')).map(str::to_owned),
+                );
+            }
+        }
+        names.sort();
+        names
+    }
+
+    fn named(options: &[Opt]) -> Vec<String> {
+        let short = options.iter().filter_map(|option| option.short).map(|letter| format!("-{letter}"));
+        let mut names: Vec<_> = options.iter().map(|option| format!("--{}", option.long)).chain(short).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_page_of_compatibility_names_every_option() {
+        assert_eq!(documented("before the command"), named(GLOBAL));
+        assert_eq!(documented("everywhere"), named(&BUILT_IN));
+        for command in COMMANDS {
+            assert_eq!(documented(command.name), named(command.options), "{}", command.name);
+        }
+    }
+}

@@ -53,6 +53,18 @@ fn another_number_of_a_node_is_noticed_and_said_once() {
     assert!(nodes(&stage).contains(&"/dev/nvidia-uvm 499:0".to_owned()), "{:?}", nodes(&stage));
 }
 
+/// What is made anew is made as it was: with one hook, where that was asked for.
+#[test]
+fn one_hook_stays_one() {
+    let stage = stage("0");
+    let script = format!("{GENERATE} --hooks=one && {REBOOT} && {CREATE}");
+    assert_prints("made anew", &stage.on(&[], &script), "");
+    assert_eq!(remarks(&stage), 1, "{}", stage.read("log"));
+    let document: Value = serde_json::from_str(&stage.read("bundle/config.json")).unwrap();
+    let hooks = document["hooks"]["createContainer"].as_array().unwrap();
+    assert_eq!((hooks.len(), hooks[0]["args"][1].as_str()), (1, Some("jobs")), "{hooks:?}");
+}
+
 /// A MIG device that was made after the spec can be asked for, and one that is gone cannot, whatever the spec says.
 #[test]
 fn mig_devices_come_and_go() {

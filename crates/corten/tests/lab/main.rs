@@ -4,6 +4,7 @@
 
 mod callers;
 mod compat;
+mod container_cli;
 mod elsewhere;
 mod failures;
 mod fresh;
@@ -16,6 +17,7 @@ mod machine_state;
 mod mig;
 mod modules;
 mod nodes;
+mod preload;
 mod refresh;
 mod roots;
 mod spec_files;

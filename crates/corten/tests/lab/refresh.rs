@@ -3,8 +3,10 @@
 use crate::stage::{Stage, assert_prints, stderr, stdout};
 use std::process::Output;
 
-/// `$REFRESH` writes `$D/cdi/nvidia.yaml`; `wait_for` waits until a command succeeds, and not for ever.
+/// `$REFRESH` writes `$D/cdi/nvidia.yaml`; `wait_for` waits until a command succeeds, and not for ever. What runs as
+/// `$pid` when the script ends, ends too: it holds the script's output, which the test reads to its end.
 pub const HELPERS: &str = r#"
+    trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || :' EXIT
     SPEC=$D/cdi/nvidia.yaml
     REFRESH="$CTK cdi refresh --output=$SPEC --nvidia-cdi-hook-path=/usr/bin/hook"
     wait_for() {

@@ -21,7 +21,7 @@ const START: &str = r#"
     }
     made() { grep -c 'Generated CDI spec' $D/watch.log; }
     repartition() { "$LAB/lab" repartition --machine $MACHINES/mig.toml "$@"; }
-    finish() { kill -$1 $pid; wait $pid; echo "ended with $?"; }
+    finish() { kill -$1 $pid; wait $pid; echo "ended with $?"; pid=; }
 "#;
 
 fn on(script: &str) -> (Stage, std::process::Output) {
@@ -48,8 +48,8 @@ fn events_are_enough_for_new_devices_and_drivers() {
         wait_for "grep -q libcuda.so.560.35.03 $SPEC && ! grep -q 550.54.14 $SPEC"
         # And goes.
         find /usr/lib -name 'libcuda.so*' -delete; find /usr/lib -name 'libnvidia-ml.so*' -delete; ldconfig
-        # The file goes first, then the log says so.
-        wait_for "tail -n 1 $D/watch.log | grep -q 'nvidia.yaml: removed: no NVIDIA driver was found'"
+        # Which look removes the file is chance: one library of the two may be gone before the other. The last says why.
+        wait_for "grep -q 'no NVIDIA driver was found under / (The kernel module 560' $D/watch.log"
         [ ! -e $SPEC ] && echo gone
         finish TERM
     "#

@@ -187,6 +187,46 @@ fn forward_compatibility_is_decided_anew() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+/// On Orin the host's CUDA version is what is known, and NVIDIA's images have a folder of their own for it (reference:
+/// cdi-and-ctk.md, 6.3). What the library's note says decides there.
+#[test]
+fn orins_libraries_are_judged_by_their_cuda_version() {
+    let stage = Stage::new();
+    let folder = root(&stage).join("usr/local/cuda/compat_orin");
+    fs::create_dir_all(&folder).unwrap();
+    let body = br#"{"Format": 1, "CUDA Version": "12.8", "Driver": [], "Device": []}"#;
+    let name = b"NVIDIA Corporation\0";
+    let mut note: Vec<u8> =
+        [name.len(), body.len(), 1].iter().flat_map(|number| (*number as u32).to_le_bytes()).collect();
+    for part in [&name[..], body] {
+        note.extend(part);
+        note.resize(note.len().next_multiple_of(4), 0);
+    }
+    fs::write(stage.path("note"), note).unwrap();
+    stage.write("empty.c", "");
+    let library = folder.join("libcuda.so.1.1");
+    let tool = |program: &str, words: &[&str]| {
+        let done = std::process::Command::new(program).args(words).output().unwrap();
+        assert!(done.status.success(), "{program}: {}", stderr(&done));
+    };
+    tool("cc", &["-shared", "-nostdlib", "-o", library.to_str().unwrap(), &stage.text("empty.c")]);
+    let section = format!(".note.cuda.fwd_compatibility={}", stage.text("note"));
+    tool("objcopy", &["--add-section", &section, library.to_str().unwrap()]);
+    let elsewhere = "--cuda-compat-container-root=/usr/local/cuda/compat_orin";
+    for (options, wanted) in [
+        (&["--host-cuda-version=12.4", elsewhere][..], true),
+        (&["--host-cuda-version=12.8", elsewhere], false),
+        (&["--host-cuda-version=11.4", elsewhere], true),
+        (&["--host-cuda-version=11.4"], false),
+        // The note names no driver series, so this cannot be one of them.
+        (&["--host-driver-version=0.9", elsewhere], false),
+    ] {
+        succeeds(&stage, &[&["enable-cuda-compat"][..], options].concat());
+        let drop_in = stage.read("bundle/rootfs/etc/ld.so.conf.d/00-compat-corten.conf");
+        assert_eq!(drop_in, if wanted { "/usr/local/cuda/compat_orin\n" } else { "" }, "{options:?}");
+    }
+}
+
 #[test]
 fn the_loaders_hook_takes_what_the_originals_takes() {
     let stage = Stage::new();

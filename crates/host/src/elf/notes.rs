@@ -27,6 +27,14 @@ pub fn note(file: &File, section: &str) -> Result<Option<Note>, ElfError> {
     read(file, section)
 }
 
+/// The same of a file that lies in memory.
+///
+/// # Errors
+/// As [`note`].
+pub fn note_in(bytes: &[u8], section: &str) -> Result<Option<Note>, ElfError> {
+    read(bytes, section)
+}
+
 fn read(file: &(impl ReadAt + ?Sized), section: &str) -> Result<Option<Note>, ElfError> {
     let mut head = [0; HEAD];
     let filled = file.read_at(&mut head, 0)?;

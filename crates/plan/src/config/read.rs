@@ -52,17 +52,18 @@ fn meant(nearest: Option<&str>) -> String {
 
 /// Overlays `config` with what `text` sets.
 pub(super) fn read(text: &str, config: &mut Config) -> Result<Vec<Warning>, ConfigError> {
+    let lines = Lines::of(text);
     let document = Document::parse(text).map_err(|error| {
-        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+        let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
         ConfigError::Syntax { line, column, message: one_line(error.message()) }
     })?;
-    let mut reader = Reader { text, config, warnings: Vec::new(), seen: Vec::new() };
+    let mut reader = Reader { lines, config, warnings: Vec::new(), seen: Vec::new() };
     reader.table("", true, document.as_table())?;
     Ok(reader.warnings)
 }
 
 struct Reader<'a> {
-    text: &'a str,
+    lines: Lines<'a>,
     config: &'a mut Config,
     warnings: Vec<Warning>,
     /// Keys set so far, and whether as written in the table.
@@ -89,7 +90,7 @@ impl Reader<'_> {
             (None, None) if holds_keys => Err(self.wrong_type(name, "table", "a table", item, at)),
             (Some(key), _) => self.value(key, exact, item, at),
             (None, _) => {
-                let (line, column) = position(self.text, at);
+                let (line, column) = self.lines.position(at);
                 self.warnings.push(Warning::Unknown { line, column, key: name.to_owned(), nearest: nearest(name) });
                 Ok(())
             }
@@ -120,7 +121,7 @@ impl Reader<'_> {
         };
         let better = exact && !seen.1;
         seen.1 |= exact;
-        let (line, column) = position(self.text, at);
+        let (line, column) = self.lines.position(at);
         self.warnings.push(Warning::Twice { line, column, key: key.name.to_owned() });
         better
     }
@@ -133,7 +134,7 @@ impl Reader<'_> {
         item: &Item,
         at: usize,
     ) -> ConfigError {
-        let (line, column) = position(self.text, at);
+        let (line, column) = self.lines.position(at);
         let found = match item.type_name() {
             "integer" => "int64",
             "float" => "float64",
@@ -153,11 +154,25 @@ fn strings(item: &Item) -> Option<Vec<String>> {
     item.as_array()?.iter().map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// Line and column of a byte offset, both from 1.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+/// Where the lines of a text begin: a file may have a remark for each of its lines, and counting them anew for each would take
+/// time with the square of its length.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let after = text.match_indices('\n').map(|(at, _)| at + 1);
+        Lines { text, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// Line and column of a byte offset, both from 1.
+    fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = self.starts.get(line - 1).copied().unwrap_or_default();
+        (line, self.text.get(start..at).map_or(1, |before| before.chars().count() + 1))
+    }
 }
 
 /// A value as an error shows it: plain, and not longer than a line.

@@ -177,3 +177,12 @@ fn the_documentation_lists_every_key() {
     }
     assert_eq!(rows.len(), KEYS.len());
 }
+
+#[test]
+fn every_line_may_have_a_remark() {
+    // Counting lines anew for each remark would take time with the square of their number.
+    let text: String = (0..20_000).map(|number| format!("k{number} = 0 # é\n")).collect();
+    let (_, warnings) = Config::parse(&text).expect("read");
+    assert_eq!(warnings.len(), 20_000);
+    assert!(matches!(warnings.last(), Some(Warning::Unknown { line: 20_000, column: 1, .. })));
+}

@@ -3,6 +3,7 @@
 use crate::{
     ContainerRoot,
     container::{mount_of, open_regular},
+    place::is_spare,
     resolve::Last,
 };
 use host::{
@@ -92,16 +93,19 @@ pub(super) struct Reader<'a> {
     pub(super) mount: Option<u64>,
     /// Libraries opened so far, over all folders.
     pub(super) opened: usize,
+    /// A folder holds what a process that was killed left there.
+    pub(super) litter: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(root: &'a ContainerRoot) -> Self {
-        Reader { root, mount: None, opened: 0 }
+        Reader { root, mount: None, opened: 0, litter: false }
     }
 
     /// The libraries of one folder, the best file of each soname.
     pub(super) fn libraries(&mut self, folder: &Folder) -> Vec<Library> {
         let names = self.root.list(folder.fd.as_fd(), MAX_NAMES).unwrap_or_default();
+        self.litter |= names.iter().any(|(name, _)| is_spare(name));
         let mut best: BTreeMap<String, Library> = BTreeMap::new();
         for (name, kind) in names.iter().filter(|(name, _)| is_library_name(name)) {
             if self.opened >= MAX_LIBRARIES {

@@ -51,7 +51,7 @@ impl ContainerRoot {
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
         self.make(&steps, || Ok::<_, RootError>(()))?;
-        driver.clear_up(self, layout);
+        driver.clear_up(self, layout, reader.litter);
         Ok(done)
     }
 }
@@ -114,9 +114,11 @@ impl Scan {
     }
 
     /// Removes what a hook that was killed may have left beside what it was about to replace.
-    fn clear_up(&self, root: &ContainerRoot, layout: &Layout) {
+    /// `litter` says whether the folders hold anything of that kind: a name that is absent costs an overlay more to look
+    /// up than it is worth.
+    fn clear_up(&self, root: &ContainerRoot, layout: &Layout, litter: bool) {
         let mut folders = Folders::new(root);
-        let ours = self.entries.iter().filter(|(_, mounted)| *mounted).filter_map(|(entry, _)| {
+        let ours = self.entries.iter().filter(|(_, mounted)| litter && *mounted).filter_map(|(entry, _)| {
             let folder = ContainerPath::new(entry.folder()).ok()?;
             Some(folder.join(&entry.name))
         });

@@ -2,10 +2,9 @@
 
 use super::{
     Mount, Prepared, What,
-    kernel::{is_missing, path},
+    kernel::{is_missing, path, table},
     point::Point,
     prepare::{Identity, State},
-    table::{below, table},
     tmpfs,
 };
 use crate::{
@@ -172,7 +171,7 @@ fn seal(mount: &Mount, top: BorrowedFd) -> Result<(), Errno> {
     }
     let number = mount_of(top).ok_or(Errno::NOSYS)?;
     let table = table().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    for (id, inside) in below(&table, number) {
+    for (id, inside) in host::procfs::below(&table, number) {
         let found = match Resolver::choose(top).open(top, &inside, Last::Keep) {
             // Another mount covers it.
             Err(Errno::NOENT | Errno::NOTDIR) => continue,

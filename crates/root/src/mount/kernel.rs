@@ -88,3 +88,9 @@ pub(super) fn path(descriptor: BorrowedFd) -> String {
     debug_assert!(openat(CWD, path.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).is_ok(), "needs /proc");
     path
 }
+
+/// The mounts that this thread sees (`proc_pid_mountinfo(5)`); its namespace need not be its process's. Somebody else's
+/// mount may have any name, which must not hide ours.
+pub(crate) fn table() -> std::io::Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read("/proc/thread-self/mountinfo")?).into_owned())
+}

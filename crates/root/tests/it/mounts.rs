@@ -112,8 +112,12 @@ fn all_are_attached_and_taken_back_by_mount_2() {
 #[test]
 fn without_the_new_calls_the_old_ones_do() {
     let test = "mounts::without_the_new_calls_the_old_ones_do";
-    for error in ["ENOSYS", "EPERM"] {
-        let inject = format!("inject=open_tree,fsopen,move_mount,mount_setattr:error={error}");
+    for (calls, error) in [
+        ("open_tree,fsopen,move_mount,mount_setattr,openat2,statx", "ENOSYS"),
+        ("open_tree,fsopen,move_mount,mount_setattr", "EPERM"),
+        ("mount_setattr", "ENOSYS"),
+    ] {
+        let inject = format!("inject={calls}:error={error}");
         if inside_namespace_by(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject]) {
             return attached_and_taken_back(Technique::Detached);
         }

@@ -81,8 +81,12 @@ fn what_was_mounted_is_found() {
     ldconfig(&tree);
     mount(&tree, &format!("{NATIVE}/libcuda.so.550.54.14"), "libcuda.so.1");
     mount(&tree, "opt/nv/libnvidia-odd.so.1.5", "libnvidia-odd.so.1");
+    // As a hook that was killed leaves them.
+    let litter = [format!("{NATIVE}/.libcuda.so.1.corten"), "etc/.ld.so.cache.corten".to_owned()];
+    litter.iter().for_each(|path| fs::write(tree.path(path), "").unwrap());
     let folders = ["/usr/lib/x86_64-linux-gnu", "/opt/nv", "/missing"];
     let done = refreshed(&tree, &folders);
+    assert!(litter.iter().all(|path| !tree.path(path).exists()));
     assert_eq!(done.changed.len(), 4, "two links, the cache, the drop-in: {done:?}");
     assert_eq!(read_link(&tree, &format!("{NATIVE}/libcuda.so.1")), "libcuda.so.550.54.14");
     assert_eq!(

@@ -1,7 +1,7 @@
 //! What tests of programs need of the kernel beyond what the rest does.
 
 use super::*;
-use std::{fs, sync::Mutex};
+use std::fs;
 
 /// Attaches a program by a link (Linux 5.7).
 pub(in super::super) fn create_link(group: BorrowedFd, program: BorrowedFd) -> Result<OwnedFd, Errno> {
@@ -11,21 +11,22 @@ pub(in super::super) fn create_link(group: BorrowedFd, program: BorrowedFd) -> R
     unsafe { call(LINK_CREATE, &mut request).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
-/// Lets the kernel harden what is loaded until it is dropped. The switch is the whole machine's, so it is only on for a
-/// moment.
+/// Lets the kernel harden what is loaded until it is dropped. The switch is the whole machine's, so it is on for a moment
+/// only, and only one process at a time may turn it.
 pub(in super::super) fn set_hardening() -> Hardening {
-    static ONE: Mutex<()> = Mutex::new(());
-    let lock = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let switch = fs::File::open(HARDEN).unwrap();
+    switch.lock().unwrap();
     let before = fs::read_to_string(HARDEN).unwrap();
     fs::write(HARDEN, "2").unwrap();
-    Hardening { before, _lock: lock }
+    Hardening { before, _switch: switch }
 }
 
 const HARDEN: &str = "/proc/sys/net/core/bpf_jit_harden";
 
 pub(in super::super) struct Hardening {
     before: String,
-    _lock: std::sync::MutexGuard<'static, ()>,
+    /// Locked until it is closed.
+    _switch: fs::File,
 }
 
 impl Drop for Hardening {

@@ -1,28 +1,46 @@
-//! Options that may be given several times, and whose values may hold several things.
+//! What the options of hooks hold that may be given several times, and whose values may hold several things: `--link`,
+//! `--folder`, `--path`. [`crate::spec`] writes them, one thing in each.
 //!
 //! The original splits every such value at its commas, so no path can have one (Q28). Specs rely on the splitting at
 //! most in the forms that are split here; every spec that a program wrote gives one thing per option.
 
-use super::arguments::usage;
-use crate::fault::Result;
+use crate::edits::Link;
 use oci::ContainerPath;
-use plan::Link;
+use std::collections::HashMap;
+
+/// A value that says nothing that can be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidValue {
+    /// Not `TARGET::LINK`.
+    #[error("invalid symlink specification {0}")]
+    Link(String),
+    /// A list with nothing in one of its places.
+    #[error("paths must not be empty")]
+    Path,
+}
 
 /// `TARGET::LINK`. A value with one `::` is one link, commas and all; one with several is split at its commas, and each
-/// part must have one.
-pub fn links<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<Link>> {
+/// part must have one. Of two links in one place the later counts and stands at its own place in the order, as if they were
+/// made one after the other.
+///
+/// # Errors
+/// [`InvalidValue::Link`].
+pub fn links<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<Link>, InvalidValue> {
     let mut links: Vec<Link> = Vec::new();
     for value in values {
         match value.matches("::").count() {
-            0 | 1 => add(&mut links, link(value)?),
-            _ => value.split(',').try_for_each(|part| link(part).map(|link| add(&mut links, link)))?,
+            0 | 1 => links.push(link(value)?),
+            _ => value.split(',').try_for_each(|part| link(part).map(|link| links.push(link)))?,
         }
     }
+    let last: HashMap<_, _> = links.iter().enumerate().map(|(place, link)| (link.at.clone(), place)).collect();
+    let mut place = 0..;
+    links.retain(|link| last.get(&link.at).copied() == place.next());
     Ok(links)
 }
 
-fn link(text: &str) -> Result<Link> {
-    let invalid = || usage(format!("invalid symlink specification {text}"));
+fn link(text: &str) -> Result<Link, InvalidValue> {
+    let invalid = || InvalidValue::Link(text.to_owned());
     let (target, at) = text.split_once("::").filter(|(_, at)| !at.contains("::")).ok_or_else(invalid)?;
     // A relative one is taken from the container's root.
     let at = ContainerPath::root().join(at);
@@ -32,15 +50,12 @@ fn link(text: &str) -> Result<Link> {
     }
 }
 
-/// Of two links in one place the later counts, as if they were made one after the other.
-fn add(links: &mut Vec<Link>, link: Link) {
-    links.retain(|known| known.at != link.at);
-    links.push(link);
-}
-
 /// Absolute paths. A comma separates only where a slash follows, so a path may have one anywhere but at the end of a
 /// component that is not its last.
-pub fn paths<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<ContainerPath>> {
+///
+/// # Errors
+/// [`InvalidValue::Path`].
+pub fn paths<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<ContainerPath>, InvalidValue> {
     let mut paths = Vec::new();
     for value in values {
         let mut rest = value;
@@ -53,9 +68,9 @@ pub fn paths<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<ContainerP
     Ok(paths)
 }
 
-fn path(text: &str) -> Result<ContainerPath> {
+fn path(text: &str) -> Result<ContainerPath, InvalidValue> {
     match text.trim().is_empty() {
-        true => Err(usage("paths must not be empty".to_owned())),
+        true => Err(InvalidValue::Path),
         false => Ok(ContainerPath::root().join(text)),
     }
 }
@@ -64,7 +79,7 @@ fn path(text: &str) -> Result<ContainerPath> {
 mod tests {
     use super::*;
 
-    fn written(values: &[&str]) -> Result<String> {
+    fn written(values: &[&str]) -> Result<String, InvalidValue> {
         let links = links(values.iter().copied())?;
         Ok(links.iter().map(|link| format!("{}<-{}", link.target, link.at)).collect::<Vec<_>>().join(" "))
     }
