@@ -39,6 +39,8 @@ impl Container {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
         work.announce(&self.places);
         let (mounts, profile) = with_profile(work);
+        #[cfg(feature = "undefended")]
+        let mounts = crate::undefended::with_libraries_of_image(mounts, &self.root, &self.places);
         let mounts = mounts
             .into_iter()
             .map(|mount| Prepared::new(mount, Technique::Detached))

@@ -26,6 +26,8 @@ mod nvml_answer;
 pub mod options;
 pub mod requirement;
 pub mod select;
+#[cfg(feature = "undefended")]
+mod undefended;
 pub mod version;
 mod work;
 

@@ -53,6 +53,8 @@ defences! {
     NewFile "new-file",
     /// What was done is undone when a later step fails.
     Undo "undo",
+    /// Nothing is mounted over what a link at a mount's place leads to.
+    NoLinkAtEnd "no-link-at-end",
     /// Sources of mounts come from this machine's inventory, never from the root.
     HostSources "host-sources",
     /// No ldconfig is run, neither the image's nor the host's.

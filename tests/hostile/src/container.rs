@@ -6,7 +6,7 @@ use crate::{
     oracle::nothing_leaked,
     outside,
     programs::Build,
-    trial::{PATIENCE, library, specification, variables, wait},
+    trial::{PATIENCE, library, specification, variables, wait, with_programs},
 };
 use engines::place::folder as named_folder;
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub enum Way {
     Shim,
     /// A CDI spec, with every hook that there is.
     Spec,
+    /// The shim in mode legacy: the prestart hook, and what it becomes.
+    Prestart,
 }
 
 /// Makes a spec with our hooks, takes their environment away where that is wanted, and runs the container.
@@ -69,17 +71,22 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
     image.program("probe", probe);
     let write = |name: &str, text: String| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
     write("bundle/config.json", specification().to_string())?;
+    let before = match setting.way {
+        Way::Prestart => with_programs(attack.configuration, setting.hooks)?,
+        _ => attack.configuration.to_owned(),
+    };
     let mode = match setting.way {
         Way::Shim => "mode = 'jit-cdi'".to_owned(),
+        Way::Prestart => {
+            let hook = setting.hooks.folder()?.join("nvidia-container-runtime-hook");
+            format!("mode = 'legacy'\n[nvidia-container-runtime-hook]\npath = {hook:?}\nskip-mode-detection = true")
+        }
         Way::Spec => {
             format!("mode = 'cdi'\n[nvidia-container-runtime.modes.cdi]\nspec-dirs = [{:?}]", folder.join("cdi"))
         }
     };
     let runtime = setting.runtime;
-    write(
-        "config.toml",
-        format!("{}\n[nvidia-container-runtime]\nruntimes = [{runtime:?}]\n{mode}\n", attack.configuration),
-    )?;
+    write("config.toml", format!("{before}\n[nvidia-container-runtime]\nruntimes = [{runtime:?}]\n{mode}\n"))?;
     let before = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
 
     let id = format!("hostile-{}-{}", std::process::id(), folder.file_name().unwrap_or_default().to_string_lossy());

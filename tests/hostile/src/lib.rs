@@ -5,6 +5,7 @@
 //! * [`operation`]: what is run against it. A further program that works on a container's root is one row more.
 //! * [`image`] and [`outside`]: the image, and beside it a tree that stands for the host and must stay as it is.
 //! * [`trial`]: one attack on one operation, in a mount namespace of its own, watched by strace.
+//! * [`stage`]: how there comes to be a container's process that an operation works on from outside.
 //! * [`oracle`]: what must hold whatever an image holds.
 //! * [`container`]: attacks in real containers, under runc and crun; [`preload`]: code that waits for a loader.
 //! * [`paused`]: what a hook still has when it begins to work; [`race`]: images that change meanwhile;
@@ -27,4 +28,6 @@ pub mod programs;
 pub mod race;
 pub mod runner;
 pub mod scarce;
+mod sources;
+pub mod stage;
 pub mod trial;

@@ -1,10 +1,11 @@
-//! What must hold after every operation, whatever the image: the operation ends, well or with one line that has a code;
+//! What must hold after every operation, whatever the image: the operation ends, well or with one line that says why;
 //! and nothing outside the image was changed, opened, mounted or executed, nor got into it.
 
 use crate::{
     image::Image,
     operation::Operation,
     outside::{self, SECRET},
+    sources::{self, Line, table},
     trial::{Ended, Trial},
 };
 use serde_json::Value;
@@ -17,27 +18,24 @@ use std::{collections::HashSet, fs, path::Path, time::SystemTime};
 pub fn judge(trial: &Trial) -> Result<(), String> {
     ended_well(trial)?;
     outside_is_as_before(trial)?;
+    nothing_mounted(trial)?;
     nothing_opened(trial)?;
     nothing_executed(trial)?;
-    nothing_mounted(trial)?;
     sources_are_the_hosts(trial)?;
     nothing_leaked(&trial.image)?;
     (trial.attack.holds)(trial)
 }
 
-/// It ended by itself, with success or with one line that has a code.
+/// It ended by itself, with success or with one line that says why.
 fn ended_well(trial: &Trial) -> Result<(), String> {
     let said = trial.text("stderr");
     match trial.ended {
         None => Err("it did not end".to_owned()),
         Some(Ended::Status(0)) => Ok(()),
-        Some(Ended::Status(1)) => {
-            let errors: Vec<_> = said.lines().filter(|line| line.contains("[CORTEN-E")).collect();
-            match said.lines().last().is_some_and(|last| errors == [last]) {
-                true => Ok(()),
-                false => Err(format!("it failed without one line that has a code: {said}")),
-            }
-        }
+        Some(Ended::Status(1)) => match trial.operation.failed_in_one_line(&said) {
+            true => Ok(()),
+            false => Err(format!("it failed without the one line that says why: {said}")),
+        },
         Some(ended) => Err(format!("it ended with {ended:?}: {said}")),
     }
 }
@@ -71,8 +69,18 @@ fn nothing_executed(trial: &Trial) -> Result<(), String> {
     let allowed = |program: &str| is_allowed(trial.operation, program, &trial.image.folder);
     let odd = executed.map(|(_, rest)| rest.split('"').next().unwrap_or_default()).find(|program| !allowed(program));
     match odd {
-        None => Ok(()),
+        None => nothing_executed_inside(&trace),
         Some(program) => Err(format!("executed {program}")),
+    }
+}
+
+/// Nothing was executed after a container's namespace had been entered: what runs there can be looked at, and overwritten,
+/// from there (CVE-2019-5736, CVE-2024-0135).
+fn nothing_executed_inside(trace: &str) -> Result<(), String> {
+    let mut after = trace.lines().skip_while(|line| !line.contains(" setns("));
+    match after.find(|line| line.contains(" execve")) {
+        None => Ok(()),
+        Some(line) => Err(format!("executed after the container's namespace was entered: {line}")),
     }
 }
 
@@ -82,27 +90,32 @@ fn is_allowed(operation: &Operation, program: &str, folder: &Path) -> bool {
     !program.starts_with(folder) && operation.executes.iter().any(|known| name == *known)
 }
 
-/// What was mounted lies over the image, and its source is none of the trees of this trial.
+/// What was mounted lies over the image, and is the driver's or new; where the operation failed, nothing stays mounted.
 fn nothing_mounted(trial: &Trial) -> Result<(), String> {
     let (before, after) = (trial.text("mounts.before"), trial.text("mounts.after"));
     if after.is_empty() && trial.ended.is_some() {
         return Err("the mounts were not recorded".to_owned());
     }
+    if let Some(line) = new_mounts(&trial.text("host.before"), &trial.text("host.after")).first() {
+        return Err(format!("mounted on the host: {}", line.text));
+    }
     let folder = trial.image.folder.display().to_string();
     let inside = format!("{folder}/bundle/rootfs/");
     let outside = format!("{folder}/outside");
-    // By number: a mount of somebody else's may have another path by now, as a race may go on beside this trial.
-    let number = |line: &str| line.split(' ').next().map(str::to_owned);
-    let known: HashSet<_> = before.lines().filter_map(number).collect();
-    let mut new = after.lines().filter(|line| number(line).is_none_or(|number| !known.contains(&number)));
-    let odd = new.find(|line| {
-        let place = line.split(' ').nth(4).unwrap_or_default();
-        !place.starts_with(&inside) || line.contains(&outside)
-    });
-    match odd {
-        None => Ok(()),
-        Some(line) => Err(format!("mounted: {line}")),
+    let new = new_mounts(&before, &after);
+    if let Some(line) = new.iter().find(|line| !line.place.starts_with(&inside) || line.text.contains(&outside)) {
+        return Err(format!("mounted: {}", line.text));
     }
+    match new.first().filter(|_| trial.ended == Some(Ended::Status(1))) {
+        None => sources::judge(trial, &new),
+        Some(line) => Err(format!("it failed and left a mount: {}", line.text)),
+    }
+}
+
+/// By number: a mount of somebody else's may have another path by now, as a race may go on beside this trial.
+fn new_mounts<'a>(before: &str, after: &'a str) -> Vec<Line<'a>> {
+    let known: HashSet<_> = table(before).map(|line| line.number.to_owned()).collect();
+    table(after).filter(|line| !known.contains(line.number)).collect()
 }
 
 /// No source of a mount, and no hook, in `config.json` lies in the image or outside it.

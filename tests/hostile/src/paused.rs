@@ -212,3 +212,32 @@ pub fn runtime_gets_no_descriptor(folder: &Path, build: Build) -> Result<(), Str
         Some(line) => Err(format!("the runtime got a descriptor: {line}")),
     }
 }
+
+/// What the prestart hook becomes must get no descriptor but the three standard ones, whatever the hook was started with.
+///
+/// # Errors
+/// Which one it got.
+pub fn cli_gets_no_descriptor(folder: &Path, build: Build) -> Result<(), String> {
+    Image::make(folder, Outward::Absolute, &library()?);
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
+    let program = folder.join("cli");
+    write("cli", format!("#!/bin/sh\nls -l /proc/self/fd >{}\n", folder.join("descriptors").display()))?;
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .map_err(|why| why.to_string())?;
+    write("bundle/config.json", crate::trial::specification().to_string())?;
+    let skip = "[nvidia-container-runtime-hook]\nskip-mode-detection = true";
+    write("config.toml", format!("{skip}\n[nvidia-container-cli]\npath = {program:?}\n"))?;
+    write("state", state(&folder.join("bundle")))?;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", START, "sh"]).arg(build.folder()?.join("nvidia-container-runtime-hook")).arg("prestart");
+    command.envs(variables(folder)).env("CORTEN_UNDEFENDED", build.switched_off());
+    let input = fs::File::open(folder.join("state")).map_err(|why| why.to_string())?;
+    let done = command.stdin(input).output().map_err(|why| why.to_string())?;
+    let listed = fs::read_to_string(folder.join("descriptors"))
+        .map_err(|_| format!("the CLI was not started: {}", String::from_utf8_lossy(&done.stderr)))?;
+    let outside = folder.join("outside").display().to_string();
+    match listed.lines().find(|line| line.contains(&outside)) {
+        None => Ok(()),
+        Some(line) => Err(format!("the CLI got a descriptor: {line}")),
+    }
+}

@@ -3,11 +3,12 @@
 
 use crate::{
     image::{Image, LIBRARIES, Outward},
-    operation::Operation,
+    operation::{Failure, Operation},
     oracle::nothing_leaked,
     outside,
     programs::Build,
-    trial::{fill_in, library, specification, state, variables, wait},
+    stage,
+    trial::{Ended, configuration, fill_in, library, specification, state, variables, wait},
 };
 use rustix::{
     fd::OwnedFd,
@@ -41,10 +42,12 @@ pub struct Raced {
     pub escape: Option<String>,
 }
 
-/// The operation that mounts, which is run in a mount namespace of its own: what it mounts outside is written down.
-const MOUNTS: &str = "disable-device-node-modification";
-const SCRIPT: &str = r#""$@"; status=$?
-grep -F "$D/outside" /proc/self/mountinfo >>"$D/escaped"
+/// What is mounted somewhere outside, or comes from there or from the image, is written down. (Of a mount's line the fourth field is
+/// what lies there, by its path on its file system, and the fifth the place.)
+const SCRIPT: &str = r#"
+"$@" <"$D/state" 2>"$D/stderr"; status=$?
+cat "$V/mountinfo" /proc/self/mountinfo | awk -v outside="$D/outside" \
+    'index($5, outside) == 1 || $4 ~ /\/(outside|bundle\/rootfs)(\/|$)/' >>"$D/escaped"
 exit $status"#;
 
 /// How long the racer rests between turns: this machine must get to do something else, too.
@@ -64,8 +67,8 @@ const RIVALS: [(&str, &str); 10] = [
     ("proc/driver/nvidia", "proc/driver/nvidia"),
 ];
 
-/// Races the operation for [`TIME`], or until something is reached that must not be. `lacking`: a system call that the kernel
-/// is made not to have.
+/// Races the operation for [`TIME`], or until something is reached that must not be. `lacking`: system calls that the kernel
+/// is made not to have, with commas between them.
 ///
 /// # Errors
 /// What kept the race from being run.
@@ -87,8 +90,7 @@ pub fn race(
     let rivals = rivals.collect::<Result<Vec<_>, _>>().map_err(|why| why.to_string())?;
     let params = Params::show(&image)?;
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
-    write("state", &state(&folder.join("bundle")))?;
-    write("config.toml", "[nvidia-container-runtime]\nruntimes = [\"/bin/true\"]\nmode = \"jit-cdi\"\n")?;
+    write("config.toml", &configuration("", build)?)?;
     let before = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
 
     let (over, exchanges) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -168,6 +170,11 @@ fn exchange(rivals: &[Rival], over: &AtomicBool, exchanges: &AtomicU64) {
     }
 }
 
+/// Such an operation is run in a mount namespace of its own.
+fn mounts(operation: &Operation) -> bool {
+    operation.name == "disable-device-node-modification" || operation.says == Failure::OfCli
+}
+
 fn runs(
     image: &Image,
     operation: &Operation,
@@ -179,30 +186,32 @@ fn runs(
     let program = build.folder()?.join(operation.program);
     let deadline = Instant::now() + TIME;
     while Instant::now() < deadline {
-        fs::write(image.folder.join("bundle/config.json"), specification().to_string())
-            .map_err(|why| why.to_string())?;
+        let write =
+            |name: &str, text: String| fs::write(image.folder.join(name), text).map_err(|why| format!("{name}: {why}"));
+        write("bundle/config.json", specification().to_string())?;
+        write("state", state(&image.folder.join("bundle")))?;
         let mut words: Vec<OsString> = Vec::new();
-        if operation.name == MOUNTS {
-            words.extend(
-                ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "sh"].map(Into::into),
-            );
+        if mounts(operation) {
+            words.extend(stage::ALONE.map(Into::into));
+            words.extend(["-c".into(), [stage::BEGIN, SCRIPT].concat().into(), "sh".into()]);
         }
-        if let Some(call) = lacking {
-            let inject = format!("inject={call}:error=ENOSYS");
+        if let Some(calls) = lacking {
+            let inject = format!("inject={calls}:error=ENOSYS");
             words.extend(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject].map(Into::into));
         }
         words.push(program.clone().into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command.args(operation.args.iter().map(|word| fill_in(word, &image.folder)));
-        command.envs(variables(&image.folder)).env("CORTEN_UNDEFENDED", build.switched_off());
+        command.envs(variables(&image.folder)).envs(stage::variables(operation, false));
+        command.env("CORTEN_UNDEFENDED", build.switched_off());
         let file = |name: &str| image.folder.join(name);
         let input = File::open(file("state")).map_err(|why| why.to_string())?;
         let errors = File::create(file("stderr")).map_err(|why| why.to_string())?;
         command.stdin(input).stdout(Stdio::null()).stderr(errors);
         let ended = wait(&mut command.spawn().map_err(|why| why.to_string())?, PATIENCE)?;
         raced.runs += 1;
-        raced.escape = escaped(image, ended, before);
+        raced.escape = escaped(image, operation, ended, before);
         if raced.escape.is_some() {
             return Ok(());
         }
@@ -210,12 +219,11 @@ fn runs(
     Ok(())
 }
 
-fn escaped(image: &Image, ended: Option<crate::trial::Ended>, before: &outside::Record) -> Option<String> {
-    use crate::trial::Ended;
+fn escaped(image: &Image, operation: &Operation, ended: Option<Ended>, before: &outside::Record) -> Option<String> {
     let said = fs::read_to_string(image.folder.join("stderr")).unwrap_or_default();
     match ended {
         Some(Ended::Status(0)) => {}
-        Some(Ended::Status(1)) if said.lines().last().is_some_and(|line| line.contains("[CORTEN-E")) => {}
+        Some(Ended::Status(1)) if operation.failed_in_one_line(&said) => {}
         ended => return Some(format!("it ended with {ended:?}: {said}")),
     }
     let after = outside::record(&image.outside("")).unwrap_or_default();

@@ -2,10 +2,11 @@
 
 use crate::{
     image::{Image, Outward},
-    operation::{Operation, Stage},
+    operation::{Failure, Operation, Stage},
     outside::{Record, differences, record},
     programs::Build,
-    trial::{Ended, fill_in, library, specification, state, variables, wait},
+    stage,
+    trial::{Ended, configuration, fill_in, library, specification, state, variables, wait},
 };
 use rustix::{
     fs::{CWD, IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, openat},
@@ -23,6 +24,12 @@ use std::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A failure that leaves mounts says so by another status.
+const SCRIPT: &str = r#"
+"$@" <"$D/state"; status=$?
+[ "$status" = 0 ] || cmp "$D/mounts.before" "$V/mountinfo" || exit 97
+exit $status"#;
+
 /// An image on a file system of its own.
 struct Scarce {
     image: Image,
@@ -31,7 +38,7 @@ struct Scarce {
 
 impl Scarce {
     /// With so many pages and inodes in all; 0 for as many as are wanted.
-    fn new(folder: &Path, inodes: u64) -> Result<Scarce, String> {
+    fn new(folder: &Path, inodes: u64, build: Build) -> Result<Scarce, String> {
         let mounted = folder.join("bundle/rootfs");
         fs::create_dir_all(&mounted).map_err(|why| why.to_string())?;
         let options = CString::new(format!("size=4m,mode=755,nr_inodes={inodes}")).map_err(|why| why.to_string())?;
@@ -42,16 +49,23 @@ impl Scarce {
             |name: &str, text: String| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
         write("state", state(&folder.join("bundle")))?;
         write("bundle/config.json", specification().to_string())?;
-        write(
-            "config.toml",
-            "[nvidia-container-runtime]\nruntimes = [\"/bin/true\"]\nmode = \"jit-cdi\"\n".to_owned(),
-        )?;
+        write("config.toml", configuration("", build)?)?;
         Ok(scarce)
     }
 
     fn run(&self, operation: &Operation, build: Build) -> Result<(Option<Ended>, String), String> {
         let folder = &self.image.folder;
-        let mut command = Command::new(build.folder()?.join(operation.program));
+        let program = build.folder()?.join(operation.program);
+        // What it mounts is to be gone before this tree is looked at.
+        let mut command = match operation.says {
+            Failure::Coded => Command::new(program),
+            Failure::OfCli => {
+                let mut command = Command::new(stage::ALONE[0]);
+                command.args(&stage::ALONE[1..]).args(["-c", &[stage::BEGIN, SCRIPT].concat(), "sh"]).arg(program);
+                command.envs(stage::variables(operation, true));
+                command
+            }
+        };
         command.args(operation.args.iter().map(|word| fill_in(word, folder))).envs(variables(folder));
         command.env("CORTEN_UNDEFENDED", build.switched_off()).stdout(Stdio::null());
         let input = fs::File::open(folder.join("state")).map_err(|why| why.to_string())?;
@@ -88,7 +102,7 @@ fn all_or_nothing(scarce: &Scarce, operation: &Operation, build: Build) -> Resul
     if ended == Some(Ended::Status(0)) {
         return Ok(true);
     }
-    if ended != Some(Ended::Status(1)) || !said.lines().last().is_some_and(|line| line.contains("[CORTEN-E")) {
+    if ended != Some(Ended::Status(1)) || !operation.failed_in_one_line(&said) {
         return Err(format!("it ended with {ended:?}: {said}"));
     }
     let left = differences(&before, &scarce.tree()?);
@@ -105,7 +119,7 @@ fn all_or_nothing(scarce: &Scarce, operation: &Operation, build: Build) -> Resul
 pub fn full_disk(folder: &Path, operation: &Operation, build: Build) -> Result<(), String> {
     let mut outcomes = BTreeMap::new();
     for room in 0..64 {
-        let scarce = Scarce::new(&folder.join(format!("inodes{room}")), 4_000)?;
+        let scarce = Scarce::new(&folder.join(format!("inodes{room}")), 4_000, build)?;
         fill_names(&scarce.mounted, room)?;
         let done = all_or_nothing(&scarce, operation, build)?;
         *outcomes.entry(done).or_insert(0) += 1;
@@ -114,7 +128,7 @@ pub fn full_disk(folder: &Path, operation: &Operation, build: Build) -> Result<(
         }
     }
     for room in 0..16 {
-        let scarce = Scarce::new(&folder.join(format!("pages{room}")), 0)?;
+        let scarce = Scarce::new(&folder.join(format!("pages{room}")), 0, build)?;
         fill_pages(&scarce.mounted, room)?;
         if all_or_nothing(&scarce, operation, build)? {
             break;
@@ -154,7 +168,7 @@ fn fill_pages(folder: &Path, room: u64) -> Result<(), String> {
 /// # Errors
 /// What was half-done.
 pub fn cannot_be_changed(folder: &Path, operation: &Operation) -> Result<(), String> {
-    let scarce = Scarce::new(&folder.join("read-only"), 0)?;
+    let scarce = Scarce::new(&folder.join("read-only"), 0, Build::Shipped)?;
     mount_remount(&scarce.mounted, MountFlags::RDONLY, c"").map_err(|why| format!("read-only: {why}"))?;
     let before = scarce.tree()?;
     // Both outcomes are right: the shim has another way, some hooks have nothing to do.
@@ -164,7 +178,7 @@ pub fn cannot_be_changed(folder: &Path, operation: &Operation) -> Result<(), Str
         return Err(format!("changed on a read-only file system ({done}): {}", changed.join(", ")));
     }
 
-    let scarce = Scarce::new(&folder.join("immutable"), 0)?;
+    let scarce = Scarce::new(&folder.join("immutable"), 0, Build::Shipped)?;
     let folders = ["", "etc", "etc/ld.so.conf.d", crate::image::LIBRARIES, "usr/lib64", "dev/dri"];
     match folders.iter().try_for_each(|name| set_immutable(&scarce.mounted.join(name), true)) {
         Ok(()) => {}

@@ -4,9 +4,10 @@
 use crate::{
     attack::Attack,
     image::{Image, Outward},
-    operation::{Operation, Stage},
+    operation::Operation,
     outside::{self, Record},
     programs::Build,
+    stage,
 };
 use serde_json::{Value, json};
 use std::{
@@ -33,18 +34,14 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const LITTLE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// System calls that are watched: whatever names a file, and what starts a process or mounts.
-const WATCHED: &str = "%file,%process,openat2,fchmod,fchown,ftruncate,open_tree,move_mount,fsmount,mount_setattr";
+const WATCHED: &str = "%file,%process,openat2,fchmod,fchown,ftruncate,open_tree,move_mount,fsmount,mount_setattr,setns";
 
-/// Runs "$@" on the image in a mount namespace of its own. `$M`: the container's `/proc` is mounted already. `$INJECT`:
-/// what the kernel is made to lack.
+/// Runs "$@" on the image in a mount namespace of its own, between [`stage::BEGIN`] and [`stage::END`]. `$INJECT`: what
+/// the kernel is made to lack.
 const SCRIPT: &str = r#"
-if [ "$M" = hook ] && [ -d "$R/proc" ] && [ ! -L "$R/proc" ]; then mount --rbind /proc "$R/proc" || exit 99; fi
-cat /proc/self/mountinfo >"$D/mounts.before"
-ulimit -v 1048576
-strace -f -y -qq -s 4096 -o "$D/trace" -e trace=$WATCHED $INJECT "$@" <"$D/state" >"$D/stdout" 2>"$D/stderr"
+(ulimit -v 1048576
+exec strace -f -y -qq -s 4096 -o "$D/trace" -e trace=$WATCHED $INJECT "$@" <"$D/state" >"$D/stdout" 2>"$D/stderr")
 status=$?
-cat /proc/self/mountinfo >"$D/mounts.after"
-exit $status
 "#;
 
 /// What was seen.
@@ -92,15 +89,19 @@ impl<'a> Trial<'a> {
             fs::write(folder.join(name), text).map_err(|why| format!("cannot write {name}: {why}"))
         };
         write("bundle/config.json", specification().to_string())?;
-        write("config.toml", attack.configuration.to_owned() + CONFIGURATION)?;
+        write("config.toml", configuration(attack.configuration, build)?)?;
         write("state", state(&folder.join("bundle")))?;
         let outside = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
 
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "/bin/sh", "-c"]);
-        command.args([SCRIPT, "sh"]).arg(build.folder()?.join(operation.program));
+        let mut command = Command::new(stage::ALONE[0]);
+        command.args(&stage::ALONE[1..]).args([
+            "-c",
+            &[stage::BEGIN, SCRIPT, stage::END, "exit $status"].concat(),
+            "sh",
+        ]);
+        command.arg(build.folder()?.join(operation.program));
         command.args(operation.args.iter().map(|word| fill_in(word, folder)));
-        command.envs(variables(folder)).env("M", if operation.stage == Stage::Hook { "hook" } else { "" });
+        command.envs(variables(folder)).envs(stage::variables(operation, true));
         command.env("WATCHED", WATCHED).env("CORTEN_UNDEFENDED", build.switched_off());
         command.env("INJECT", if how == How::Walk { "-e inject=openat2:error=ENOSYS" } else { "" });
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir(image.path(""));
@@ -146,8 +147,33 @@ pub fn library() -> Result<Vec<u8>, String> {
     fs::read(folder.join("libcuda.so.1")).map_err(|why| format!("the simulated machine has no libcuda.so.1: {why}"))
 }
 
-/// What every trial configures after what an attack does: the low-level runtime is a program that does nothing.
-const CONFIGURATION: &str = "\n[nvidia-container-runtime]\nruntimes = [\"/bin/true\"]\nmode = \"jit-cdi\"\n";
+/// What is configured: first what an attack does, then the CLI of this build, and that the low-level runtime is a program that
+/// does nothing.
+///
+/// # Errors
+/// Where there is no such build.
+pub fn configuration(attacks: &str, build: Build) -> Result<String, String> {
+    with_programs(attacks, build).map(|text| text + CONFIGURATION)
+}
+
+/// What an attack configures, and which CLI the prestart hook becomes: that of this build.
+///
+/// # Errors
+/// Where there is no such build.
+pub fn with_programs(attacks: &str, build: Build) -> Result<String, String> {
+    const CLI: &str = "[nvidia-container-cli]\n";
+    let program = build.folder()?.join("nvidia-container-cli");
+    let switch = format!("CORTEN_UNDEFENDED={}", build.switched_off());
+    let cli = format!("{CLI}no-cgroups = true\npath = {program:?}\nenvironment = [{switch:?}]\n");
+    // A table is given once.
+    Ok(match attacks.contains(CLI) {
+        true => attacks.replacen(CLI, &cli, 1),
+        false => format!("{attacks}\n{cli}"),
+    })
+}
+
+const CONFIGURATION: &str = "\n[nvidia-container-runtime]\nruntimes = [\"/bin/true\"]\nmode = \"jit-cdi\"\n\
+    [nvidia-container-runtime-hook]\nskip-mode-detection = true\n";
 
 /// `$D`, `$B` and `$R` of arguments.
 pub fn fill_in(word: &str, folder: &Path) -> String {
@@ -166,9 +192,9 @@ pub fn variables(folder: &Path) -> [(&'static str, PathBuf); 4] {
     ]
 }
 
-/// A container's state as runc writes it for a hook.
+/// A container's state as runc writes it for a hook. [`stage::BEGIN`] writes the number of the process, where there is one.
 pub fn state(bundle: &Path) -> String {
-    json!({"ociVersion": "1.0.2", "id": "hostile", "status": "creating", "bundle": bundle}).to_string()
+    json!({"ociVersion": "1.0.2", "id": "hostile", "status": "creating", "pid": 0, "bundle": bundle}).to_string()
 }
 
 /// The container that is attacked with: its environment, too, is the image's.

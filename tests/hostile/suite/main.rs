@@ -5,7 +5,7 @@ use hostile::{
     attack::{Attack, Bite},
     cases,
     container::{self, RUNTIMES, Setting, Way},
-    operation::{OPERATIONS, Operation, Stage},
+    operation::{OPERATIONS, Operation},
     oracle, paused, preload,
     programs::Build,
     race,
@@ -84,7 +84,7 @@ fn magic_links_alone() -> Case {
 
 /// What each hook has when it begins to work, with all defences and without the one.
 fn privileges() -> impl Iterator<Item = Case> {
-    let hooks = OPERATIONS.iter().filter(|operation| operation.stage == Stage::Hook);
+    let hooks = OPERATIONS.iter().filter(|operation| operation.is_hook());
     let held = hooks.map(|hook| {
         Case::new(format!("paused::{}", hook.name), move |folder| {
             let paused = paused::Paused::start(folder, hook, Build::Shipped)?;
@@ -104,6 +104,10 @@ fn privileges() -> impl Iterator<Item = Case> {
         }),
         Case::new("cve-2024-21626::runtime_bites_without_close-on-exec".into(), |folder| {
             must_fail(paused::runtime_gets_no_descriptor(folder, Build::Without(&[Defence::CloseOnExec])))
+        }),
+        Case::new("cve-2024-21626::cli".into(), |folder| paused::cli_gets_no_descriptor(folder, Build::Shipped)),
+        Case::new("cve-2024-21626::cli_bites_without_closed-files".into(), |folder| {
+            must_fail(paused::cli_gets_no_descriptor(folder, Build::Without(&[Defence::ClosedFiles])))
         }),
     ])
 }
@@ -146,7 +150,7 @@ fn scarcity() -> impl Iterator<Item = Case> {
             scarce::cannot_be_changed(folder, operation)
         })
     });
-    let bites = ["create", "create-symlinks"].map(|name| {
+    let bites = ["create", "create-symlinks", "configure"].map(|name| {
         Case::new(format!("full-disk::{name}_bites_without_undo"), move |folder| {
             let operation = Operation::named(name).ok_or("there is no such operation")?;
             match scarce::full_disk(folder, operation, Build::Without(&[Defence::Undo])) {
@@ -169,9 +173,11 @@ fn races() -> impl Iterator<Item = Case> {
         ("create-symlinks", Some("openat2")),
         ("update-ldcache", Some("openat2")),
         ("disable-device-node-modification", Some("fsopen")),
+        ("configure", Some("openat2")),
+        ("configure", Some("open_tree,fsopen,move_mount")),
     ];
     let held = all.chain(lacking).map(|(name, lacking)| {
-        let suffix = lacking.map(|call| format!("_without_{call}")).unwrap_or_default();
+        let suffix = lacking.map(|calls| format!("_without_{}", calls.replace(',', "+"))).unwrap_or_default();
         Case::new(format!("race::{name}{suffix}"), move |folder| {
             let operation = Operation::named(name).ok_or("there is no such operation")?;
             let raced = race::race(folder, operation, Build::Shipped, lacking)?;
@@ -185,11 +191,15 @@ fn races() -> impl Iterator<Item = Case> {
             }
         })
     });
-    let bites = ["create", "create-symlinks"].map(|name| {
+    let bites = ["create", "create-symlinks", "configure"].map(|name| {
         Case::new(format!("race::{name}_bites_without_by-descriptor"), move |folder| {
             let operation = Operation::named(name).ok_or("there is no such operation")?;
             match race::race(folder, operation, Build::Without(&[Defence::ByDescriptor]), None)? {
-                race::Raced { escape: Some(why), .. } if why.starts_with("outside changed") => Ok(()),
+                race::Raced { escape: Some(why), .. }
+                    if ["outside changed", "mounted"].iter().any(|start| why.starts_with(start)) =>
+                {
+                    Ok(())
+                }
                 raced => Err(format!("what is looked up twice was not caught: {raced:?}")),
             }
         })
@@ -197,9 +207,9 @@ fn races() -> impl Iterator<Item = Case> {
     held.chain(bites)
 }
 
-/// Every attack in real containers: both low-level runtimes, the shim and the spec's hooks.
+/// Every attack in real containers: both low-level runtimes; the shim, the spec's hooks, and the prestart hook.
 fn in_containers(attack: &'static Attack) -> impl Iterator<Item = Case> {
-    let ways = [(Way::Shim, "shim"), (Way::Spec, "hooks")];
+    let ways = [(Way::Shim, "shim"), (Way::Spec, "hooks"), (Way::Prestart, "prestart")];
     RUNTIMES.into_iter().flat_map(move |runtime| {
         ways.map(move |(way, name)| {
             let setting = Setting { runtime, way, shim: Build::Shipped, hooks: Build::Shipped, bare: false };

@@ -68,7 +68,13 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
     container.carry_out(&machine, &work).map_err(|failed| match failed {
         Failed::Mount(error) => Failure::of("mount")(error),
         Failed::Loader(error) => Failure::of("ldcache")(error),
-    })
+    })?;
+    #[cfg(feature = "undefended")]
+    if !root::Defence::NoLdconfig.stands() {
+        let ran = crate::undefended::run_ldconfig(given.last("ldconfig"));
+        ran.map_err(|_| Failure::Said("ldcache error: ldconfig failed".to_owned()))?;
+    }
+    Ok(())
 }
 
 /// Which devices the container is to have, as positions in the machine's list.

@@ -8,7 +8,7 @@ use super::{
     tmpfs,
 };
 use crate::{
-    ContainerRoot, RootError,
+    ContainerRoot, Defence, RootError,
     container::mount_of,
     place::Placer,
     resolve::{Last, Resolver},
@@ -103,6 +103,9 @@ impl Attached<'_> {
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
+        if !Defence::Undo.stands() {
+            return;
+        }
         for mount in self.mounts.drain(..).rev() {
             let _ = unmount(path(mount.as_fd()), UnmountFlags::DETACH);
         }

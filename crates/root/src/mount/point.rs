@@ -2,7 +2,7 @@
 
 use super::{Ground, Mount, Prepared, What, prepare::Identity};
 use crate::{
-    RootError,
+    Defence, RootError,
     container::{is_kernels_own, mount_of},
 };
 use oci::ContainerPath;
@@ -72,5 +72,9 @@ impl Point {
 }
 
 fn look(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    let mut flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if !Defence::NoLinkAtEnd.stands() {
+        flags.remove(OFlags::NOFOLLOW);
+    }
+    openat(folder, name, flags, Mode::empty())
 }

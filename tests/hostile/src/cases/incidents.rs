@@ -6,7 +6,7 @@ use crate::{
     image::{Image, LIBRARIES},
     trial::{Ended, Trial},
 };
-use root::Defence::{DriversParams, HostSources, InRoot, NewFile, NoFollow, NoLdconfig, RealNodes};
+use root::Defence::{DriversParams, HostSources, InRoot, NewFile, NoFollow, NoLdconfig, NoLinkAtEnd, RealNodes};
 use rustix::fs::{FileType, makedev};
 
 /// Those that the image's folders of libraries take part in.
@@ -26,7 +26,23 @@ pub const ATTACKS: &[Attack] = &[
             image.folder(&format!("{COMPAT}/libnvidia-nvvm.so.4")).link_out(&format!("{COMPAT}/libx.so.1"), "");
         },
         configuration: OPEN_DOORS,
-        bites: &[Bite { off: &[HostSources], operation: "create", sees: "a source in the image" }],
+        bites: &[
+            Bite { off: &[HostSources], operation: "create", sees: "a source in the image" },
+            Bite { off: &[HostSources], operation: "configure", sees: "opened outside" },
+            Bite { off: &[HostSources], operation: "prestart", sees: "opened outside" },
+        ],
+        ..ATTACK
+    },
+    // Without links: such a library was mounted where the driver's belong, and what it is was the image's choice.
+    Attack {
+        name: "cve-2024-0132-own-files",
+        image: |image| {
+            for name in ["libcuda.so.999.1", "libnvidia-ptxjitcompiler.so.999.1", "libnvidia-nvvm.so.4"] {
+                image.file(&format!("{COMPAT}/{name}"), "the image's");
+            }
+        },
+        configuration: OPEN_DOORS,
+        bites: &[Bite { off: &[HostSources], operation: "configure", sees: "mounted what is not the driver's" }],
         ..ATTACK
     },
     // Mount points were made by path, so on the host.
@@ -38,6 +54,9 @@ pub const ATTACKS: &[Attack] = &[
         bites: &[
             Bite { off: &[InRoot], operation: "create", sees: "outside changed" },
             Bite { off: &[InRoot], operation: "update-ldcache", sees: "outside changed" },
+            Bite { off: &[InRoot], operation: "configure", sees: "outside changed" },
+            Bite { off: &[InRoot], operation: "configure-standalone", sees: "outside changed" },
+            Bite { off: &[InRoot], operation: "prestart", sees: "outside changed" },
         ],
         ..ATTACK
     },
@@ -58,7 +77,10 @@ pub const ATTACKS: &[Attack] = &[
         name: "cve-2024-0136",
         image: |image| programs(image, "cat /dev/nvidia0"),
         configuration: OPEN_DOORS,
-        bites: &[Bite { off: &[NoLdconfig], operation: "update-ldcache", sees: "outside changed" }],
+        bites: &[
+            Bite { off: &[NoLdconfig], operation: "update-ldcache", sees: "outside changed" },
+            Bite { off: &[NoLdconfig], operation: "configure", sees: "outside changed" },
+        ],
         ..ATTACK
     },
     // The same, in the host's network namespace.
@@ -79,6 +101,9 @@ pub const ATTACKS: &[Attack] = &[
         bites: &[
             Bite { off: &[InRoot], operation: "enable-cuda-compat", sees: "opened outside" },
             Bite { off: &[HostSources], operation: "create", sees: "opened outside" },
+            Bite { off: &[InRoot], operation: "configure", sees: "opened outside" },
+            Bite { off: &[HostSources], operation: "configure", sees: "opened outside" },
+            Bite { off: &[HostSources], operation: "prestart", sees: "opened outside" },
         ],
         ..ATTACK
     },
@@ -97,6 +122,7 @@ pub const ATTACKS: &[Attack] = &[
             Bite { off: &[NewFile], operation: "update-ldcache", sees: "outside changed" },
             Bite { off: &[NewFile], operation: "create", sees: "outside changed" },
             Bite { off: &[NewFile], operation: "enable-cuda-compat", sees: "outside changed" },
+            Bite { off: &[NewFile], operation: "configure", sees: "outside changed" },
         ],
         ..ATTACK
     },
@@ -115,6 +141,7 @@ pub const ATTACKS: &[Attack] = &[
         bites: &[
             Bite { off: &[NoFollow], operation: "update-ldcache", sees: "outside changed" },
             Bite { off: &[NoFollow], operation: "create", sees: "outside changed" },
+            Bite { off: &[NoFollow], operation: "configure", sees: "outside changed" },
         ],
         ..ATTACK
     },
@@ -126,7 +153,10 @@ pub const ATTACKS: &[Attack] = &[
             image.link("usr/lib64", "local/b/lib").link("dev/dri", "../usr/local/a/dev");
             image.link("etc/nvidia", "/usr/local/b/etc").link("usr/local/cuda", "a");
         },
-        bites: &[Bite { off: &[InRoot], operation: "create-symlinks", sees: "outside changed" }],
+        bites: &[
+            Bite { off: &[InRoot], operation: "create-symlinks", sees: "outside changed" },
+            Bite { off: &[InRoot], operation: "configure", sees: "outside changed" },
+        ],
         ..ATTACK
     },
     // A mount's place was changed for a link between the check and the mount; `race` does that.
@@ -135,11 +165,14 @@ pub const ATTACKS: &[Attack] = &[
         image: |image| {
             fake_proc(image, "1").link_out("fake/driver/nvidia/params", "proc/driver/nvidia/params");
         },
-        bites: &[Bite {
-            off: &[InRoot, DriversParams],
-            operation: "disable-device-node-modification",
-            sees: "opened outside",
-        }],
+        bites: &[
+            Bite {
+                off: &[InRoot, DriversParams],
+                operation: "disable-device-node-modification",
+                sees: "opened outside",
+            },
+            Bite { off: &[InRoot], operation: "configure", sees: "opened outside" },
+        ],
         ..ATTACK
     },
     // Devices of the container were taken for what their names say.
@@ -154,11 +187,12 @@ pub const ATTACKS: &[Attack] = &[
             Some(profile) if !profile.contains(",0x1]") => Err(format!("what is no GPU was believed: {profile}")),
             _ => Ok(()),
         },
-        bites: &[Bite {
-            off: &[RealNodes],
-            operation: "update-application-profile",
-            sees: "what is no GPU was believed",
-        }],
+        bites: &[
+            Bite { off: &[RealNodes], operation: "update-application-profile", sees: "what is no GPU was believed" },
+            // A node was mounted over what a link at its place leads to.
+            Bite { off: &[NoLinkAtEnd], operation: "configure", sees: "mounted: " },
+            Bite { off: &[NoLinkAtEnd], operation: "prestart", sees: "mounted: " },
+        ],
         ..ATTACK
     },
     // Nodes of the container that are links, changed as the host's.

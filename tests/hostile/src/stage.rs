@@ -1,0 +1,57 @@
+//! How a process of a container comes to be there before an operation begins that works on it from outside.
+
+use crate::operation::{Operation, Stage};
+
+/// What the container sees before the operation: its `/proc`, unless `$M` ends so that it has another one.
+const SHOW: &str = r#"
+case $M in *-with-proc)
+    if [ -d "$R/proc" ] && [ ! -L "$R/proc" ]; then mount --rbind /proc "$R/proc" || exit 99; fi;;
+esac
+cat /proc/self/mountinfo >"$D/mounts.before"
+"#;
+
+/// Shell lines before the operation, which is `"$@"`. `$V` is the folder in procfs of somebody who sees what the container sees.
+/// Beside the operation that is a process in a mount namespace of its own; its number gets into the arguments and the
+/// state, and it ends with the PID namespace that this runs in.
+pub const BEGIN: &str = r#"
+V=/proc/self
+case $M in
+beside*)
+    cat /proc/self/mountinfo >"$D/host.before"
+    P=$(unshare --mount --propagation private /bin/sh -c "$SHOW"'
+        read -r P rest </proc/self/stat; echo "$P"; exec sleep 600 </dev/null >/dev/null 2>&1' &)
+    [ -n "$P" ] || exit 98
+    V=/proc/$P
+    sed -i "s/\"pid\":0/\"pid\":$P/" "$D/state"
+    for word; do
+        shift
+        [ "$word" != '--pid=$P' ] || word=--pid=$P
+        set -- "$@" "$word"
+    done;;
+*)
+    eval "$SHOW";;
+esac
+"#;
+
+/// Shell lines after it: what is mounted now, and what that is (device, inode, place).
+pub const END: &str = r#"
+cat "$V/mountinfo" >"$D/mounts.after"
+case $M in beside*) cat /proc/self/mountinfo >"$D/host.after";; esac
+cut -d ' ' -f 5 "$D/mounts.after" | grep -F "$R/" | sed "s|^|$V/root|" | xargs -r -d '\n' stat -c '%d %i %n' >"$D/mounted"
+"#;
+
+/// The variables that the lines above need. Without `with_proc` nothing is mounted on the image's `/proc`.
+pub fn variables(operation: &Operation, with_proc: bool) -> [(&'static str, &'static str); 2] {
+    let stage = match (operation.stage, with_proc) {
+        (Stage::Before, _) => "before",
+        (Stage::Hook, true) => "hook-with-proc",
+        (Stage::Hook, false) => "hook",
+        (Stage::Beside, true) => "beside-with-proc",
+        (Stage::Beside, false) => "beside",
+    };
+    [("M", stage), ("SHOW", SHOW)]
+}
+
+/// The program that runs a script where what it mounts and starts is gone with it.
+pub const ALONE: [&str; 8] =
+    ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "/bin/sh"];
