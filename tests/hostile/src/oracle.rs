@@ -112,6 +112,11 @@ fn nothing_mounted(trial: &Trial) -> Result<(), String> {
     }
 }
 
+/// How many mounts the container has got.
+pub fn mounts(trial: &Trial) -> usize {
+    new_mounts(&trial.text("mounts.before"), &trial.text("mounts.after")).len()
+}
+
 /// By number: a mount of somebody else's may have another path by now, as a race may go on beside this trial.
 fn new_mounts<'a>(before: &str, after: &'a str) -> Vec<Line<'a>> {
     let known: HashSet<_> = table(before).map(|line| line.number.to_owned()).collect();

@@ -2,16 +2,16 @@
 
 use engines::place::{Place, System, inside};
 use hostile::{
-    attack::{Attack, Bite},
+    attack::{ATTACK, Attack, Bite},
     cases,
     container::{self, RUNTIMES, Setting, Way},
-    operation::{OPERATIONS, Operation},
+    operation::{Failure, OPERATIONS, Operation},
     oracle, paused, preload,
     programs::Build,
     race,
     runner::{Case, Runner},
     scarce,
-    trial::{How, LITTLE_PATIENCE, PATIENCE, Trial},
+    trial::{Ended, How, LITTLE_PATIENCE, PATIENCE, Trial},
 };
 use root::Defence;
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ fn all() -> Vec<Case> {
     all.extend(cases::all().flat_map(attacked));
     all.extend(cases::all().flat_map(|attack| attack.bites.iter().map(move |bite| bitten(attack, bite))));
     all.extend(privileges().chain(loaders()).chain(scarcity()).chain([magic_links_alone()]));
+    all.extend(ordinary());
     all.extend(cases::all().flat_map(in_containers));
     all
 }
@@ -44,6 +45,36 @@ fn attacked(attack: &'static Attack) -> impl Iterator<Item = Case> {
         })
     })
 }
+
+/// An image that does not attack is given its GPUs by what mounts them, or withstanding attacks would prove nothing.
+fn ordinary() -> impl Iterator<Item = Case> {
+    let configure = OPERATIONS.iter().filter(|operation| operation.says == Failure::OfCli);
+    let trials = configure.flat_map(|operation| {
+        [How::Kernel, How::Walk].map(|how| {
+            Case::new(format!("an-ordinary-image::{}_{how:?}", operation.name), move |folder| {
+                let trial = Trial::run(folder, &ORDINARY, operation, how, Build::Shipped, PATIENCE)?;
+                oracle::judge(&trial)?;
+                match (trial.ended, oracle::mounts(&trial)) {
+                    (Some(Ended::Status(0)), MOUNTS..) => Ok(()),
+                    seen => Err(format!("how it ended, and mounts: {seen:?}: {}", trial.text("stderr"))),
+                }
+            })
+        })
+    });
+    let started = RUNTIMES.into_iter().map(|runtime| {
+        let way = Way::Prestart;
+        let setting = Setting { runtime, way, shim: Build::Shipped, hooks: Build::Shipped, bare: false };
+        Case::new(format!("an-ordinary-image::{runtime}_prestart"), move |folder| {
+            container::run(folder, &ORDINARY, &setting, true)
+        })
+    });
+    trials.chain(started)
+}
+
+static ORDINARY: Attack = Attack { name: "an-ordinary-image", ..ATTACK };
+
+/// The driver of the simulated machine has more files than that.
+const MOUNTS: usize = 20;
 
 /// The attack must succeed without these defences, in the way that it is made for; and must not with all of them, on the
 /// same build.

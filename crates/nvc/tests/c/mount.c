@@ -1,7 +1,8 @@
 /*
  * Makes a container of a folder, puts all into it that there is, and says what came of it and what it has then. Arguments:
  * the folder, options of the container, and words of what to try beside driver and GPUs: parts, config, monitor, caps, imex,
- * twice, group=FOLDER (a device cgroup of version 1 that the container's process is in).
+ * twice, group=FOLDER (a device cgroup of version 1 that the container's process is in), elsewhere=FOLDER (where nothing must be
+ * mounted, nor anything come from).
  */
 #define _GNU_SOURCE
 #include <nvc.h>
@@ -148,6 +149,8 @@ static void mounts(pid_t pid, const char *root)
     while (fgets(line, sizeof(line), table) != NULL) {
         char place[4096], options[1024];
 
+        if (value("elsewhere=") != NULL && strstr(line, value("elsewhere=")) != NULL)
+            printf("elsewhere: %s", line);
         if (sscanf(line, "%*s %*s %*s %*s %4095s %1023s", place, options) != 2 ||
             strncmp(place, root, strlen(root)) != 0)
             continue;

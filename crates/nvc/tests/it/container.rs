@@ -2,6 +2,11 @@
 //! or leaves open.
 
 use crate::programs::{Library, compiled, difference, recorded, rootfs};
+use hostile::{
+    cases,
+    image::{Image, Outward},
+    outside,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -118,6 +123,25 @@ fn devices_are_granted() {
     if let Some(ours) = rules(&Library::ours()) {
         let theirs = recorded("rules-mig", |library| rules(library).unwrap());
         assert_eq!(ours, theirs);
+    }
+}
+
+/// The suite `tests/hostile` has all attacks, and attacks `nvidia-container-cli`, which does its work by the same code. These
+/// are about the mounts of a C program: sources, places, and links at a place.
+#[test]
+fn images_that_attack_reach_nothing_outside() {
+    for name in ["cve-2024-0132", "cve-2024-0133", "cve-2025-23359", "cve-2025-31133"] {
+        let attack = cases::all().find(|attack| attack.name == name).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let image = Image::make(&folder.path().join("image"), Outward::Absolute, &fs::read("/bin/true").unwrap());
+        (attack.image)(&image);
+        let outside = image.outside("");
+        let before = outside::record(&outside).unwrap();
+        let elsewhere = format!("elsewhere={}", outside.display());
+        let options = "supervised no-cgroups cuda-compat-mode=mount compute utility graphics";
+        let said = mount_in(&Library::ours(), "small", &image.path(""), options, &[&elsewhere]);
+        assert!(said.contains("nvc_driver_mount(ctx, cnt, info): ") && !said.contains("elsewhere: "), "{name}: {said}");
+        assert_eq!(outside::differences(&before, &outside::record(&outside).unwrap()), [""; 0], "{name}: {said}");
     }
 }
 
