@@ -67,18 +67,20 @@ impl Container {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
         let root = ContainerRoot::open(&self.root, self.owner).map_err(mount_failed)?;
         let attached = root.attach_all(mounts).map_err(mount_failed)?;
-        if profile != 0 {
-            root.write_profile(profile).map_err(mount_failed)?;
-        }
         let is_missing = |link: &&Link| !root.is_file(&link.at);
         let links = work.links.iter().filter(is_missing).map(|link| Because::new(link.clone(), reason()));
         let links = RootWork { links: links.collect(), ..RootWork::default() };
         // With the links, so that a cache that cannot be written takes them back.
         let layout = &self.places.layout;
-        root.apply_then(&links, layout, |_| match work.loader {
+        let finish = || match work.loader {
             true => self.loader(&root, version).map_err(|error| LoaderOr::Loader(failed(&error, self.rootfs()))),
             false => Ok(()),
-        })
+        };
+        let link = || root.apply_then(&links, layout, |_| finish()).map(drop);
+        match profile {
+            0 => link(),
+            minors => root.write_profile_then(minors, link).map(drop),
+        }
         .map_err(|error| match error {
             LoaderOr::Loader(error) => Failed::Loader(error),
             LoaderOr::Root(error) => mount_failed(error),
@@ -94,10 +96,12 @@ impl Container {
             Some(folder) => later_libcuda(root, folder, version)?,
             None => None,
         };
-        if self.places.has(Capability::Compute) && self.places.options.compat != CompatMode::Disabled {
-            root.prefer_compat(preferred.as_ref(), layout)?;
-        }
-        let done = root.refresh_loader(&self.folders(layout), layout)?;
+        let folders = self.folders(layout);
+        let prefers = self.places.has(Capability::Compute) && self.places.options.compat != CompatMode::Disabled;
+        let done = match prefers {
+            true => root.refresh_loader_with(preferred.as_ref(), &folders, layout)?,
+            false => root.refresh_loader(&folders, layout)?,
+        };
         done.remarks.iter().for_each(|remark| log::warn!("{remark}"));
         Ok(())
     }

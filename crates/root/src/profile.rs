@@ -53,11 +53,25 @@ impl ContainerRoot {
     /// # Errors
     /// [`RootError`]; nothing was changed then.
     pub fn write_profile(&self, minors: u64) -> Result<Done, RootError> {
+        self.write_profile_then(minors, || Ok(()))
+    }
+
+    /// As [`ContainerRoot::write_profile`], with one more step, `last`, that belongs to the whole: when it fails, the
+    /// profile is as it was.
+    ///
+    /// # Errors
+    /// [`RootError`], or what `last` returned.
+    pub fn write_profile_then<E: From<RootError>>(
+        &self,
+        minors: u64,
+        last: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Done, E> {
         let steps: Vec<Step> = missing(self, minors)?.into_iter().collect();
         if self.is_read_only(&file()) {
+            last()?;
             return Ok(Done { needed: steps, ..Done::default() });
         }
-        self.make(&steps, || Ok::<_, RootError>(()))?;
+        self.make(&steps, last)?;
         Ok(Done { changed: steps.iter().map(|step| step.path().clone()).collect(), ..Done::default() })
     }
 }

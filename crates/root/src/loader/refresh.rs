@@ -34,16 +34,42 @@ impl ContainerRoot {
     /// # Errors
     /// [`RootError`]; whatever this call had changed until then is undone.
     pub fn refresh_loader(&self, folders: &[ContainerPath], layout: &Layout) -> Result<Done, RootError> {
+        let folders_before = DropIn::Compat.read(self)?;
+        self.refresh(Preferred { folders: folders_before, left: Vec::new(), step: None }, folders, layout)
+    }
+
+    /// [`ContainerRoot::prefer_compat`] and [`ContainerRoot::refresh_loader`] in one: when the second fails, nothing of the
+    /// first stays. Where `/etc` cannot be written nothing can be preferred.
+    ///
+    /// # Errors
+    /// [`RootError`]; whatever this call had changed until then is undone.
+    pub fn refresh_loader_with(
+        &self,
+        preferred: Option<&ContainerPath>,
+        folders: &[ContainerPath],
+        layout: &Layout,
+    ) -> Result<Done, RootError> {
+        if self.is_read_only(&DropIn::Compat.file()) {
+            return self.refresh_loader(folders, layout);
+        }
+        let former = DropIn::Compat.read(self)?;
+        let left = former.into_iter().filter(|former| Some(former) != preferred).collect();
+        let step = DropIn::Compat.with(self, preferred.map(std::slice::from_ref).unwrap_or_default())?;
+        self.refresh(Preferred { folders: preferred.cloned().into_iter().collect(), left, step }, folders, layout)
+    }
+
+    fn refresh(&self, preferred: Preferred, folders: &[ContainerPath], layout: &Layout) -> Result<Done, RootError> {
         let mut done = Done::default();
         let mut reader = Reader { mount: self.mount(), ..Reader::new(self) };
-        let compat = DropIn::Compat.read(self)?;
-        let compat = Scan::of(&mut reader, existing(self, compat.into_iter()));
+        let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()));
         let driver = Scan::of(&mut reader, existing(self, folders.iter().cloned()));
 
-        let mut steps: Vec<Step> = compat.links.iter().chain(&driver.links).cloned().map(Step::Link).collect();
+        let drop_in = preferred.step.iter().cloned();
+        let links = compat.links.iter().chain(&driver.links).cloned().map(Step::Link);
+        let mut steps: Vec<Step> = drop_in.chain(links).collect();
         let loader = match layout.loader {
             Loader::Musl => musl::missing(self, &driver.native_folders(), &mut done.remarks)?,
-            Loader::Glibc | Loader::Unknown => cache(self, &compat, &driver, layout, &mut done.remarks)?,
+            Loader::Glibc | Loader::Unknown => cache(self, &preferred, [&compat, &driver], layout, &mut done.remarks)?,
         };
         if self.is_read_only(&ContainerPath::root().join("etc")) {
             done.needed.extend(loader.filter(|step| !driver.is_found_without(self, step, layout)));
@@ -58,6 +84,16 @@ impl ContainerRoot {
         driver.clear_up(self, layout, reader.litter);
         Ok(done)
     }
+}
+
+/// What the loader is to find before everything else.
+struct Preferred {
+    /// Folders with it.
+    folders: Vec<ContainerPath>,
+    /// Folders that were preferred before.
+    left: Vec<ContainerPath>,
+    /// What makes it known to the container's own ldconfig, if it is not.
+    step: Option<Step>,
 }
 
 /// What lies in some folders.
@@ -156,17 +192,26 @@ fn needs_link(root: &ContainerRoot, folder: &Folder, library: &Library) -> bool 
 /// The cache as it should be, if it is not.
 fn cache(
     root: &ContainerRoot,
-    compat: &Scan,
-    driver: &Scan,
+    preferred: &Preferred,
+    [compat, driver]: [&Scan; 2],
     layout: &Layout,
     remarks: &mut Vec<String>,
 ) -> Result<Option<Step>, RootError> {
+    let gone = match &*preferred.left {
+        [] => None,
+        left => Some(super::goes_with(root, left, remarks)),
+    };
     if compat.entries.is_empty() && driver.entries.is_empty() {
-        return Ok(None);
+        return gone.map_or(Ok(None), |gone| super::without(root, layout, gone, remarks));
     }
     let path = super::file(layout);
     let existing = existing_cache(root, &path, remarks)?;
-    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, None, remarks));
+    // The file that is about to change is not asked.
+    let passed_over = preferred.step.as_ref().map(|_| DropIn::Compat);
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, passed_over, remarks));
+    if let Some(gone) = gone {
+        cache.entries.retain(|entry| !gone(entry));
+    }
     let ours = replace_stale(root, &mut cache, driver);
     cache.put_first(compat.entries.iter().map(|(entry, _)| entry.clone()).chain(ours).collect());
     if existing.is_some_and(|existing| existing == cache) {

@@ -315,4 +315,40 @@ fn odd_drop_ins_are_replaced_or_refused() {
     let error = refresh(&tree, &["/opt/nv"]).unwrap_err();
     assert!(matches!(error, RootError::Directory(_)), "{error}");
     assert_eq!(tree.listing(), before);
+    // Nor does what was to come first stay, or go, when the rest fails.
+    for preferred in [None, Some(at("/opt/other"))] {
+        let error = root.refresh_loader_with(preferred.as_ref(), &[at("/opt/nv")], &root.survey()).unwrap_err();
+        assert!(matches!(error, RootError::Directory(_)), "{error}");
+        assert_eq!(tree.listing(), before);
+    }
+}
+
+/// In one call as in two.
+#[test]
+fn forward_compatibility_and_the_rest_at_once() {
+    if !inside_namespace("refresh::forward_compatibility_and_the_rest_at_once") {
+        return;
+    }
+    let folders = [at("/usr/lib/x86_64-linux-gnu")];
+    let [two, one] = [(); 2].map(|()| {
+        let tree = debian();
+        for name in ["opt/a", "opt/b"] {
+            compile(&tree.path(name).join("libcuda.so.570.86.10"), "libcuda.so.1", &[]);
+        }
+        mount(&tree, &format!("{NATIVE}/libcuda.so.550.54.14"), "libcuda.so.1");
+        tree
+    });
+    for (step, folder) in [Some("/opt/a"), Some("/opt/a"), Some("/opt/b"), None, Some("/opt/b")].into_iter().enumerate()
+    {
+        let folder = folder.map(at);
+        let (root, layout) = (two.root(), two.root().survey());
+        root.prefer_compat(folder.as_ref(), &layout).unwrap();
+        root.refresh_loader(&folders, &layout).unwrap();
+        one.root().refresh_loader_with(folder.as_ref(), &folders, &layout).unwrap();
+        assert_eq!(paths(&one, "libcuda.so.1"), paths(&two, "libcuda.so.1"), "step {step}");
+        let text = |tree: &Tree| fs::read_to_string(tree.path(COMPAT)).ok();
+        assert_eq!((text(&one), text(&one).is_some()), (text(&two), folder.is_some()), "step {step}");
+        let first = folder.map_or("/usr/lib/x86_64-linux-gnu".to_owned(), |folder| folder.to_string());
+        assert_eq!(paths(&one, "libcuda.so.1")[0], format!("{first}/libcuda.so.1"), "step {step}");
+    }
 }

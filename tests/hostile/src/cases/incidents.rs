@@ -28,8 +28,8 @@ pub const ATTACKS: &[Attack] = &[
         configuration: OPEN_DOORS,
         bites: &[
             Bite { off: &[HostSources], operation: "create", sees: "a source in the image" },
-            Bite { off: &[HostSources], operation: "configure", sees: "opened outside" },
-            Bite { off: &[HostSources], operation: "prestart", sees: "opened outside" },
+            Bite { off: &[HostSources], operation: "configure", sees: "mounted: " },
+            Bite { off: &[HostSources], operation: "prestart", sees: "mounted: " },
         ],
         ..ATTACK
     },
@@ -102,8 +102,8 @@ pub const ATTACKS: &[Attack] = &[
             Bite { off: &[InRoot], operation: "enable-cuda-compat", sees: "opened outside" },
             Bite { off: &[HostSources], operation: "create", sees: "opened outside" },
             Bite { off: &[InRoot], operation: "configure", sees: "opened outside" },
-            Bite { off: &[HostSources], operation: "configure", sees: "opened outside" },
-            Bite { off: &[HostSources], operation: "prestart", sees: "opened outside" },
+            Bite { off: &[HostSources], operation: "configure", sees: "mounted: " },
+            Bite { off: &[HostSources], operation: "prestart", sees: "mounted: " },
         ],
         ..ATTACK
     },
@@ -153,10 +153,7 @@ pub const ATTACKS: &[Attack] = &[
             image.link("usr/lib64", "local/b/lib").link("dev/dri", "../usr/local/a/dev");
             image.link("etc/nvidia", "/usr/local/b/etc").link("usr/local/cuda", "a");
         },
-        bites: &[
-            Bite { off: &[InRoot], operation: "create-symlinks", sees: "outside changed" },
-            Bite { off: &[InRoot], operation: "configure", sees: "outside changed" },
-        ],
+        bites: &[Bite { off: &[InRoot], operation: "create-symlinks", sees: "outside changed" }],
         ..ATTACK
     },
     // A mount's place was changed for a link between the check and the mount; `race` does that.
@@ -165,13 +162,25 @@ pub const ATTACKS: &[Attack] = &[
         image: |image| {
             fake_proc(image, "1").link_out("fake/driver/nvidia/params", "proc/driver/nvidia/params");
         },
+        bites: &[Bite {
+            off: &[InRoot, DriversParams],
+            operation: "disable-device-node-modification",
+            sees: "mounted: ",
+        }],
+        ..ATTACK
+    },
+    // Where something is to be mounted lies a link.
+    Attack {
+        name: "cve-2021-30465-places",
+        image: |image| {
+            image.link("proc", "fake").folder("fake").folder("fake/driver");
+            image.link_out("fake/driver/nvidia", "proc/driver/nvidia").link_out("usr/bin/nvidia-smi", "etc/victim");
+            image.folder("etc/nvidia").link_out("etc/nvidia/nvidia-application-profiles-rc.d", "etc/nvidia");
+            image.link_out("dev/nvidia0", "dev/nvidia0");
+        },
         bites: &[
-            Bite {
-                off: &[InRoot, DriversParams],
-                operation: "disable-device-node-modification",
-                sees: "opened outside",
-            },
-            Bite { off: &[InRoot], operation: "configure", sees: "opened outside" },
+            Bite { off: &[NoLinkAtEnd], operation: "configure", sees: "mounted: " },
+            Bite { off: &[NoLinkAtEnd], operation: "configure-standalone", sees: "mounted: " },
         ],
         ..ATTACK
     },
