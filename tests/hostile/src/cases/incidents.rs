@@ -173,10 +173,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         name: "cve-2021-30465-places",
         image: |image| {
-            image.link("proc", "fake").folder("fake").folder("fake/driver");
-            image.link_out("fake/driver/nvidia", "proc/driver/nvidia").link_out("usr/bin/nvidia-smi", "etc/victim");
             image.folder("etc/nvidia").link_out("etc/nvidia/nvidia-application-profiles-rc.d", "etc/nvidia");
-            image.link_out("dev/nvidia0", "dev/nvidia0");
+            image.link_out("usr/bin/nvidia-smi", "etc/victim").link_out("dev/nvidia0", "dev/nvidia0");
         },
         bites: &[
             Bite { off: &[NoLinkAtEnd], operation: "configure", sees: "mounted: " },
