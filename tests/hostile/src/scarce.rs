@@ -19,7 +19,8 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -175,7 +176,14 @@ fn fill_pages(folder: &Path, room: u64) -> Result<(), String> {
 /// What was half-done.
 pub fn cannot_be_changed(folder: &Path, operation: &Operation) -> Result<(), String> {
     let scarce = Scarce::new(&folder.join("read-only"), 0, Build::Shipped)?;
-    mount_remount(&scarce.mounted, MountFlags::RDONLY, c"").map_err(|why| format!("read-only: {why}"))?;
+    // A process that another thread is just starting holds what we had open for writing, until it executes its program.
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(why) = mount_remount(&scarce.mounted, MountFlags::RDONLY, c"") {
+        if why != rustix::io::Errno::BUSY || Instant::now() > deadline {
+            return Err(format!("read-only: {why}"));
+        }
+        sleep(Duration::from_millis(2));
+    }
     let before = scarce.tree()?;
     // Both outcomes are right: the shim has another way, some hooks have nothing to do.
     let done = all_or_nothing(&scarce, operation, Build::Shipped)?;
