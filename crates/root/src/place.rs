@@ -312,12 +312,17 @@ fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Own
     if !Defence::NoFollow.stands() {
         flags.remove(OFlags::EXCL | OFlags::NOFOLLOW);
     }
-    let mut file = File::from(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
-    let made = file
-        .write_all(content)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        .and_then(|()| give(&file, mode, owner))
-        .and_then(|()| Ok(fstat(&file)?.st_ino));
+    // An empty file has nothing to hide until it belongs to the right owner.
+    let at_first = if content.is_empty() { Mode::from_raw_mode(mode) } else { Mode::RUSR | Mode::WUSR };
+    let mut file = File::from(openat(folder, name, flags, at_first)?);
+    let made =
+        file.write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)).and_then(|()| {
+            let status = fstat(&file)?;
+            if (status.st_uid, status.st_gid, status.st_mode & 0o7777) != (owner.uid, owner.gid, mode) {
+                give(&file, mode, owner)?;
+            }
+            Ok(status.st_ino)
+        });
     if made.is_err() {
         // Nobody has taken note of it yet.
         let _ = unlinkat(folder, name, AtFlags::empty());

@@ -185,7 +185,7 @@ fn races() -> impl Iterator<Item = Case> {
             }
         })
     });
-    let bites = ["create", "create-symlinks", "update-ldcache"].map(|name| {
+    let bites = ["create", "create-symlinks"].map(|name| {
         Case::new(format!("race::{name}_bites_without_by-descriptor"), move |folder| {
             let operation = Operation::named(name).ok_or("there is no such operation")?;
             match race::race(folder, operation, Build::Without(&[Defence::ByDescriptor]), None)? {

@@ -60,7 +60,7 @@ fn includes_with_wildcards_end() {
 /// What an image can have said about it is bounded too.
 #[test]
 fn remarks_end() {
-    let lines = |file: usize| -> String { (0..4000).map(|line| format!("include /{file}/{line}\n")).collect() };
+    let lines = |file: usize| -> String { (0..3000).map(|line| format!("include /{file}/{line}\n")).collect() };
     let mut tree = Tree::debian().file("etc/ld.so.conf", "include /etc/c/1\n");
     for depth in 1..10 {
         tree = tree.file(&format!("etc/c/{depth}"), format!("include /etc/c/{}\n", depth + 1));

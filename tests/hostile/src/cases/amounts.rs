@@ -91,7 +91,7 @@ pub const ATTACKS: &[Attack] = &[
             }
             image.file("etc/c/9", "include /etc/deep/*\n");
             for file in 0..200 {
-                let lines: String = (0..4_000).map(|line| format!("include /{file}/{line}\n")).collect();
+                let lines: String = (0..3_000).map(|line| format!("include /{file}/{line}\n")).collect();
                 image.file(&format!("etc/deep/{file}"), lines);
             }
         },
