@@ -2,7 +2,7 @@
 
 mod parts;
 
-use crate::stage::{GPU_0, Stage, assert_prints, assert_same, stderr, stdout, tree};
+use crate::stage::{GPU_0, RUNTIMES, Stage, assert_prints, assert_same, stderr, stdout, tree};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::symlink, path::Path};
@@ -46,9 +46,6 @@ fn by_hook(runtime_words: &str) -> Stage {
     });
     stage
 }
-
-/// Shows the machine its groups of version 2 alone, whose devices BPF programs rule.
-const UNIFIED: &str = "umount --recursive --lazy /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup || exit 9";
 
 const RUN_BARE: &str = r#"$RUNTIME --root "$D/state" run --bundle "$B" "$ID""#;
 

@@ -166,6 +166,33 @@ fn folders_that_become_links_meanwhile_lead_nowhere() {
     }
 }
 
+/// A root that has all places and cannot be written: the loader's cache is a mount, too.
+#[test]
+fn roots_that_cannot_be_written_get_their_cache_as_a_mount() {
+    let stage = Stage::new(&["debian"]);
+    let script = format!(
+        r#"{CONTAINER} cp "$B/rootfs/etc/ld.so.cache" "$D/cache"; container "$B/rootfs"; configure -cu -d 0 || exit 1; kill $PID
+        cp "$D/cache" "$B/rootfs/etc/ld.so.cache"; container "$B/rootfs"
+        nsenter -t $PID -m mount -o remount,bind,ro "$R"
+        for time in 1 2; do
+            configure -cu -d 0 || exit 1
+            nsenter -t $PID -m sh -c 'ldconfig -p -C "$1/etc/ld.so.cache" | grep -c "libcuda.so.1 "; grep -c "$1/" /proc/self/mountinfo' sh "$R"
+        done; kill $PID; cmp "$D/cache" "$B/rootfs/etc/ld.so.cache"
+        rm "$B/rootfs/etc/ld.so.cache"; container "$B/rootfs"; nsenter -t $PID -m mount -o remount,bind,ro "$R"; mounts >"$D/before"
+        configure -cu -d 0 2>&1 | sed "s,$R,,"; mounts | cmp "$D/before" -; kill $PID"#
+    );
+    let done = stage.on(&[], &script);
+    let printed = stdout(&done);
+    let lines: Vec<_> = printed.lines().collect();
+    assert!(done.status.success() && lines.len() == 5, "{printed}{}", stderr(&done));
+    assert_eq!((lines[0], lines[1]), (lines[2], lines[3]));
+    assert_eq!(lines[0], "1");
+    assert_eq!(
+        lines[4],
+        "nvidia-container-cli: ldcache error: file creation failed: /etc/ld.so.cache: read-only file system"
+    );
+}
+
 /// Exactly the GPUs that were selected have a node and an entry of the kernel's, whatever the list looks like.
 #[test]
 fn a_container_has_the_gpus_that_were_selected_and_no_other() {
