@@ -178,8 +178,8 @@ fn roots_that_cannot_be_written_get_their_cache_as_a_mount() {
             configure -cu -d 0 || exit 1
             nsenter -t $PID -m sh -c 'ldconfig -p -C "$1/etc/ld.so.cache" | grep -c "libcuda.so.1 "; grep -c "$1/" /proc/self/mountinfo' sh "$R"
         done; kill $PID; cmp "$D/cache" "$B/rootfs/etc/ld.so.cache"
-        rm "$B/rootfs/etc/ld.so.cache"; container "$B/rootfs"; nsenter -t $PID -m mount -o remount,bind,ro "$R"; mounts >"$D/before"
-        configure -cu -d 0 2>&1 | sed "s,$R,,"; mounts | cmp "$D/before" -; kill $PID"#
+        rm "$B/rootfs/etc/ld.so.cache"; container "$B/rootfs"; nsenter -t $PID -m mount -o remount,bind,ro "$R"
+        configure -cu -d 0 && chroot /proc/$PID/root/"$R" /usr/bin/nvidia-smi -L; kill $PID"#
     );
     let done = stage.on(&[], &script);
     let printed = stdout(&done);
@@ -187,10 +187,8 @@ fn roots_that_cannot_be_written_get_their_cache_as_a_mount() {
     assert!(done.status.success() && lines.len() == 5, "{printed}{}", stderr(&done));
     assert_eq!((lines[0], lines[1]), (lines[2], lines[3]));
     assert_eq!(lines[0], "1");
-    assert_eq!(
-        lines[4],
-        "nvidia-container-cli: ldcache error: file creation failed: /etc/ld.so.cache: read-only file system"
-    );
+    // Without a cache its loader looks in the folder itself.
+    assert_eq!(format!("{}\n", lines[4]), crate::stage::GPU_0);
 }
 
 /// Exactly the GPUs that were selected have a node and an entry of the kernel's, whatever the list looks like.
