@@ -99,6 +99,9 @@ fn dispatch(name: &str, words: Vec<OsString>) -> std::result::Result<(), Failure
         return Ok(hook::run(io::stdin().lock())?);
     }
     let options = Options::parse(words)?;
+    if matches!(options.command.as_deref(), Some("tree" | "rootfs" | "repartition")) {
+        rustix::process::umask(namespace::MASK);
+    }
     match options.command.as_deref() {
         Some("run") => run(options),
         Some("describe") => describe(&options),

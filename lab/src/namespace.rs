@@ -33,6 +33,9 @@ const STAGE: &str = "/run/corten-lab";
 /// system that overlays can be stacked on.
 const ENGINE_FOLDERS: [&str; 4] = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/cni"];
 
+/// Files of a machine belong to root and are for everybody.
+pub const MASK: Mode = Mode::from_raw_mode(0o022);
+
 /// Makes the machine around this process and becomes `command`, whose first word is looked up in `PATH`. `system` is
 /// another distribution's root, to be the machine's instead of this host's.
 ///
@@ -44,10 +47,10 @@ pub fn run(
     system: Option<&Path>,
     command: &[OsString],
 ) -> Result<Infallible> {
-    // What a kernel shows does not depend on who started it; what the command makes does.
-    let mask = rustix::process::umask(Mode::from_raw_mode(0o022));
+    // What the machine consists of is for everybody to read, however careful its maker is with files of his own.
+    let careful = rustix::process::umask(MASK);
     enter(machine, companions, system)?;
-    rustix::process::umask(mask);
+    rustix::process::umask(careful);
     let Some((program, arguments)) = command.split_first() else {
         return Err(Error::File { action: "run", path: PathBuf::new(), source: std::io::ErrorKind::NotFound.into() });
     };

@@ -28,6 +28,9 @@ pub const PODMAN: Need = Need {
     package: ["podman", "podman", "podman", "podman"],
     purpose: "Podman, which reads CDI specs",
 };
+/// LXC, whose hook calls `nvidia-container-cli` by itself.
+pub const LXC: Need =
+    Need { probe: "lxc-execute", package: ["lxc", "lxc", "lxc", "lxc"], purpose: "LXC and its hook for NVIDIA GPUs" };
 /// Watches system calls.
 pub const STRACE: Need = Need {
     probe: "strace",

@@ -30,6 +30,7 @@ pub fn run(arguments: &[String]) -> Outcome {
         &system::CRUN,
         &system::DOCKER,
         &system::PODMAN,
+        &system::LXC,
         &system::STRACE,
         &system::MUSL,
         &system::BINUTILS,

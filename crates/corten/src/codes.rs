@@ -82,6 +82,11 @@ E020 ModeUnknown: "the configured mode does not exist";
 E021 NotYet: "not in this version yet";
     "Use mode \"auto\" or \"jit-cdi\", or watch the changelog for the version that brings it";
     "The name or mode is known, and its place is kept, but what it does has not been built yet.";
+E022 HookNotWanted: "the prestart hook was started where it has no work";
+    "Please use the NVIDIA Container Runtime (e.g. specify the --runtime=nvidia flag) instead";
+    "nvidia-container-runtime-hook is for mode legacy, and for auto where that is the usual mode. Docker starts it for --gpus \
+     whatever the mode is. In the other modes the nvidia runtime does the work itself and takes the hook out; so start the \
+     container with --runtime=nvidia, or set nvidia-container-runtime-hook.skip-mode-detection = true in config.toml.";
 E030 DeviceUnknown: "no such device on this machine";
     "`corten inventory` lists the devices of this machine and their names";
     "A device is named by index, UUID or an unambiguous beginning of one, PCI bus id, GPU:MIG, or MIG UUID.";
@@ -165,6 +170,13 @@ E061 RuntimeNotExecuted: "the low-level runtime cannot be executed";
 E062 RuntimeLoop: "the low-level runtime starts this program again";
     "Name the real runc or crun in nvidia-container-runtime.runtimes";
     "The configured runtime is a wrapper that ends in nvidia-container-runtime, which would start it again without end.";
+E065 CliUnusable: "nvidia-container-cli cannot be started";
+    "Install it beside this program, or correct nvidia-container-cli.path in config.toml";
+    "The prestart hook becomes this program: the one that nvidia-container-cli.path names, else the first in the folders of \
+     $PATH and the usual ones, below nvidia-container-cli.root and then on the host.";
+E066 DockerMissing: "Docker's client cannot be started";
+    "Install Docker, or name its client in NV_DOCKER";
+    "nvidia-docker becomes the program `docker`, or the one that NV_DOCKER names. It never takes itself for one.";
 E070 HookInput: "the hook cannot read the container's state";
     "Hooks are started by the low-level runtime; to try one by hand, pass the state as JSON on standard input";
     "The state names the bundle, and the bundle's config.json names the root.";
@@ -180,6 +192,10 @@ E073 InputUnreadable: "a file cannot be read";
 E074 WatchFailed: "this machine cannot be watched";
     "Start it again; `nvidia-ctk cdi refresh`, called by whoever changes the machine, does the same without watching";
     "The system has no descriptor left for the watch, or refuses to wait for one.";
+E075 EngineConfigInvalid: "an engine's configuration is not valid";
+    "Correct the file; the engine would not start with it either";
+    "`nvidia-ctk runtime configure` changes what it must and keeps the rest, so it must understand the file. Nothing was \
+     written.";
 E080 Usage: "the command line is wrong";
     "See --help";
     "An option or word is unknown, or its value is missing.";

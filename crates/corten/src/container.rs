@@ -7,7 +7,7 @@ use crate::{
 use oci::{Bundle, BundleError, Document, DocumentError, HostPath};
 use plan::{
     Config, Request,
-    request::{ContainerView, MountView, RequestError},
+    request::{ContainerView, MountView, Reading, RequestError},
 };
 use root::Owner;
 use std::path::{Path, PathBuf};
@@ -28,10 +28,15 @@ pub struct Container {
 impl Container {
     /// Reads `file` of the bundle in `folder`.
     pub fn open(folder: &Path, file: &Path) -> Result<Container> {
-        let folder = std::path::absolute(folder)
-            .map_err(|error| Fault::from_error(Code::SpecUnreadable, &error).within("cannot find the bundle"))?;
+        Container::read(folder, file).map_err(|error| unreadable(&error))
+    }
+
+    /// The same for whoever has words of his own for a failure.
+    pub fn read(folder: &Path, file: &Path) -> std::result::Result<Container, BundleError> {
+        let absolute = std::path::absolute(folder);
+        let folder = absolute.map_err(|source| BundleError::Unreadable { path: folder.to_owned(), source })?;
         let bundle = Bundle::with_config(folder.join(file));
-        let document = bundle.read().map_err(|error| unreadable(&error))?;
+        let document = bundle.read()?;
         Ok(Container { folder, bundle, document })
     }
 
@@ -50,12 +55,17 @@ impl Container {
 
     /// What the container asks for, if anything. What was ignored goes to the log.
     pub fn request(&self, config: &Config) -> Result<Option<Request>> {
-        let view = View::read(&self.document).map_err(|error| self.invalid(&error))?;
-        let reading = view.with(|view| Request::read(&view, config)).map_err(|error| request_fault(&error))?;
+        let reading = self.reading(config)?.map_err(|error| request_fault(&error))?;
         for warning in &reading.warnings {
             log::warn!("{warning}");
         }
         Ok(reading.request)
+    }
+
+    /// The same with what was ignored. The inner result is the request's own fault.
+    pub fn reading(&self, config: &Config) -> Result<std::result::Result<Reading, RequestError>> {
+        let view = View::read(&self.document).map_err(|error| self.invalid(&error))?;
+        Ok(view.with(|view| Request::read(&view, config)))
     }
 
     /// The container's root folder. A relative `root.path` counts from the bundle (B-01), which may be given relative
@@ -135,7 +145,8 @@ impl View {
     }
 }
 
-fn request_fault(error: &RequestError) -> Fault {
+/// A request that cannot be granted on any machine.
+pub fn request_fault(error: &RequestError) -> Fault {
     let code = match error {
         RequestError::Unprivileged(_) => Code::PrivilegeNeeded,
         RequestError::Capabilities(_) | RequestError::Supported(_) => Code::CapabilityUnknown,

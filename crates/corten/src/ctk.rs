@@ -3,7 +3,8 @@
 //! Commands and flags stand in one table, from which parser and help follow. Names, environment variables, texts that
 //! tools match on and exit statuses are the original's (reference: cdi-and-ctk.md sections 0 and 1).
 
-mod console;
+mod configure;
+pub mod console;
 mod flags;
 mod generate;
 mod help;
@@ -60,7 +61,7 @@ const COMMANDS: &[Command] = &[
         does: Does::Group(&[Command {
             name: "configure",
             about: "add the nvidia runtime to an engine",
-            does: Does::Later,
+            does: Does::Run(configure::FLAGS, configure::run),
         }]),
     },
     Command { name: "info", about: "nothing yet, as in the original", does: Does::Group(&[]) },
@@ -316,8 +317,16 @@ mod tests {
                 "flag provided but not defined: -version. `nvidia-ctk cdi generate --help` lists the flags [CORTEN-E080]",
             ),
             (
-                "runtime configure --runtime=docker",
-                "nvidia-ctk runtime configure is not in this version yet. `nvidia-ctk --help` lists what there is [CORTEN-E021]",
+                "runtime configure --runtime=containerd",
+                "nvidia-ctk runtime configure --runtime=containerd is not in this version yet. See docs/engines.md for what to write into its configuration [CORTEN-E021]",
+            ),
+            (
+                "runtime configure --runtime=x",
+                "unrecognized runtime 'x'. Give docker, containerd or crio [CORTEN-E080]",
+            ),
+            (
+                "config",
+                "nvidia-ctk config is not in this version yet. `nvidia-ctk --help` lists what there is [CORTEN-E021]",
             ),
             (
                 "cdi generate --mode=wsl",
@@ -349,8 +358,12 @@ mod tests {
 
     #[test]
     fn names_of_flags_are_unique() {
-        for flags in [generate::FLAGS, refresh::FLAGS, watch::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS] {
-            let names: Vec<_> = flags.iter().chain(GLOBAL).flat_map(Flag::all_names).collect();
+        let plain = [generate::FLAGS, refresh::FLAGS, watch::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS];
+        // The original's `runtime configure` has a `--config` of its own.
+        let hiding = [(configure::FLAGS, "config")];
+        for (flags, hidden) in plain.map(|flags| (flags, "")).into_iter().chain(hiding) {
+            let global = GLOBAL.iter().filter(|flag| flag.name() != hidden);
+            let names: Vec<_> = flags.iter().chain(global).flat_map(Flag::all_names).collect();
             let different: std::collections::BTreeSet<_> = names.iter().collect();
             assert_eq!(names.len(), different.len(), "{names:?}");
         }

@@ -27,7 +27,7 @@ pub struct Decision {
     pub mode: Mode,
     /// Why that way.
     pub reason: String,
-    /// The changes; none in legacy mode, whose hook makes them.
+    /// The changes; in legacy mode only those that its hook does not make.
     pub edits: Edits,
     /// The root that they were decided for.
     root: Option<Target>,
@@ -61,7 +61,7 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
     };
     let Resolved { mode, reason } = resolve_mode(request, config, inventory.platform)?;
     match mode {
-        Mode::Legacy => Ok(Decision { mode, reason, edits: Edits::default(), root: None }),
+        Mode::Legacy => legacy(container, request, config, inventory, (here, start)),
         Mode::Csv => Err(not_yet(mode, &reason)),
         Mode::Cdi => {
             let edits = cdi_mode::decide(request, config, start)?;
@@ -79,18 +79,52 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
             let mut edits = plan::plan(request, &inventory, config, &target.layout, &hook_path(config)?)
                 .map_err(|error| plan_fault(&error))?;
             target.prefer_compat(&mut edits, &inventory, config);
-            if let Some(shelf) = &target.shelf {
-                shelf.fit(&mut edits, &target.root, &container.mounts()?);
-                // In a root that cannot be written this only says what is missing.
-                let done = target.root.apply(&edits.root, &target.layout)?;
-                shelf.signposts(&mut edits, done, &target.root, &container.env()?, start)?;
-            }
+            target.fit(&mut edits, container, start)?;
             for remark in &edits.remarks {
                 log::warn!("{remark}");
             }
             Ok(Decision { mode, reason, edits, root: Some(target) })
         }
     }
+}
+
+/// Legacy mode. The hook looks at this machine again and refuses what it must, in words that users know; so what is not
+/// known here only makes the edits fewer.
+fn legacy(
+    container: &Container,
+    request: &Request,
+    config: &Config,
+    mut inventory: Inventory,
+    (here, start): (bool, bool),
+) -> Result<Decision> {
+    let resolved = resolve_mode(request, config, inventory.platform)?;
+    let target = plan::legacy_needs_root(request, config).then(|| Target::open(container)).transpose()?;
+    if start && modules::load_missing(request, &inventory, config) {
+        inventory = machine::examine(config, wanted(request, config))?;
+    }
+    // Requirements are the hook's to judge.
+    let unconditional = Request { requirements: Vec::new(), ..request.clone() };
+    if let Some(why) = plan::needs_nvml(&unconditional, &inventory).filter(|_| here)
+        && let Err(fault) = machine::ask_nvml(&mut inventory, config)
+    {
+        log::warn!("{}", fault.within(&why));
+    }
+    let layout = target.as_ref().map_or_else(anywhere, |target| target.layout.clone());
+    let mut edits =
+        plan::legacy(request, &inventory, config, &layout, &hook_path(config)?).map_err(|error| plan_fault(&error))?;
+    if let Some(target) = &target {
+        target.fit(&mut edits, container, start)?;
+    }
+    for remark in &edits.remarks {
+        log::warn!("{remark}");
+    }
+    Ok(Decision { mode: resolved.mode, reason: resolved.reason, edits, root: target })
+}
+
+/// The layout of a root that nothing is put into.
+fn anywhere() -> Layout {
+    let folder = || ContainerPath::root().join("usr/lib64");
+    Layout { loader: Loader::Unknown, native: folder(), compat32: folder(), read_only: false }
 }
 
 impl Decision {
@@ -112,6 +146,11 @@ impl Decision {
             Mode::Cdi => cdi_mode::apply(&edits, &mut container.document)?,
             _ => cdi::apply(&edits, &mut container.document).map_err(|error| apply_fault(&error))?,
         }
+        let rules: Vec<_> = self.edits.spec.rules.iter().map(|rule| rule.what.clone()).collect();
+        container
+            .document
+            .allow_devices(&rules)
+            .map_err(|error| Fault::from_error(Code::SpecInvalid, &error).within("error modifying OCI spec"))?;
         let to_write = self.root.as_ref().filter(|target| target.shelf.is_none() && !self.edits.root.is_empty());
         let Some(target) = to_write else { return container.save() };
         let done = target.root.apply_then(&self.edits.root, &target.layout, |_| container.save())?;
@@ -134,6 +173,15 @@ impl Target {
         }
         let shelf = Shelf::find(&container.mounts()?)?;
         Ok(Target { root, layout: shelf.layout(layout), shelf: Some(shelf) })
+    }
+
+    /// In a root that cannot be written everything becomes mounts.
+    fn fit(&self, edits: &mut Edits, container: &Container, start: bool) -> Result<()> {
+        let Some(shelf) = &self.shelf else { return Ok(()) };
+        shelf.fit(edits, &self.root, &container.mounts()?);
+        // In a root that cannot be written this only says what is missing.
+        let done = self.root.apply(&edits.root, &self.layout)?;
+        shelf.signposts(edits, done, &self.root, &container.env()?, start)
     }
 
     /// Puts the image's own libcuda before the driver's, where it is made for a driver like this machine's: what the
@@ -175,7 +223,7 @@ fn resolve_mode(request: &Request, config: &Config, platform: Platform) -> Resul
 
 /// Where configuration and request alone decide for another mode, a look at the machine would be wasted.
 fn needs_machine(request: &Request, config: &Config) -> Result<bool> {
-    Ok(resolve_mode(request, config, Platform::None)?.mode == Mode::JitCdi)
+    Ok(matches!(resolve_mode(request, config, Platform::None)?.mode, Mode::JitCdi | Mode::Legacy))
 }
 
 /// The parts of the machine that a decision about this request can depend on.

@@ -1,4 +1,4 @@
-//! Programs whose names are installed already and whose work comes in a later version.
+//! The program whose name is installed already and whose work comes in a later version.
 
 use crate::{codes::Code, fault::Fault, programs::Call, runtime::logger, version};
 use std::process::ExitCode;
@@ -6,30 +6,11 @@ use std::process::ExitCode;
 /// Answers `--version`, and refuses everything else in one line.
 pub fn main(call: Call) -> ExitCode {
     if call.args.len() == 1 && call.args[0] == "--version" {
-        print!("{}", version::lines(title(call.name)));
+        print!("{}", version::lines("NVIDIA Container Toolkit Installer"));
         return ExitCode::SUCCESS;
     }
-    let fault = Fault::new(Code::NotYet, format!("{} is not in this version yet", call.name)).next(next(call.name));
+    let fault = Fault::new(Code::NotYet, format!("{} is not in this version yet", call.name))
+        .next("`corten --help` lists what this version can do");
     logger::print_error(&fault.to_string());
     ExitCode::FAILURE
-}
-
-/// The name in the original's version lines.
-fn title(name: &str) -> &'static str {
-    match name {
-        "nvidia-container-runtime-hook" | "nvidia-container-toolkit" => "NVIDIA Container Runtime Hook",
-        "nvidia-ctk-installer" => "NVIDIA Container Toolkit Installer",
-        _ => "NVIDIA Docker",
-    }
-}
-
-/// What gets the user further today.
-fn next(name: &str) -> &'static str {
-    match name {
-        "nvidia-container-runtime-hook" | "nvidia-container-toolkit" | "nvidia-docker" => {
-            "Start the container with --runtime=nvidia and NVIDIA_VISIBLE_DEVICES instead; modes auto and jit-cdi need \
-             no prestart hook"
-        }
-        _ => "`corten --help` lists what this version can do",
-    }
 }

@@ -1,6 +1,6 @@
 //! The table of programs. Links to install, completions and `corten programs` follow from it.
 
-use crate::{cdi_hook, command, container_cli, ctk, later, runtime, runtime::Variant};
+use crate::{cdi_hook, command, container_cli, ctk, hook, later, nvidia_docker, runtime, runtime::Variant};
 use std::{
     ffi::{OsStr, OsString},
     path::Path,
@@ -50,11 +50,11 @@ pub const PROGRAMS: &[Program] = &[
         about: "older name of nvidia-container-runtime",
         main: |call| runtime::main(call, Variant::Experimental),
     },
-    Program { name: "nvidia-container-runtime-hook", about: "prestart hook of legacy mode", main: later::main },
+    Program { name: "nvidia-container-runtime-hook", about: "prestart hook of legacy mode", main: hook::main },
     Program {
         name: "nvidia-container-toolkit",
         about: "older name of nvidia-container-runtime-hook",
-        main: later::main,
+        main: hook::main,
     },
     Program { name: "nvidia-cdi-hook", about: "the hooks that specs name", main: cdi_hook::main },
     Program { name: "nvidia-ctk", about: "toolkit: CDI specs, engine configuration, hooks", main: ctk::main },
@@ -63,7 +63,7 @@ pub const PROGRAMS: &[Program] = &[
         about: "lists and configures, as the legacy stack does",
         main: container_cli::main,
     },
-    Program { name: "nvidia-docker", about: "docker with GPUs, by its older name", main: later::main },
+    Program { name: "nvidia-docker", about: "docker with GPUs, by its older name", main: nvidia_docker::main },
     Program { name: "nvidia-ctk-installer", about: "installs the toolkit from a container image", main: later::main },
 ];
 

@@ -91,7 +91,13 @@ impl Container {
         }
         log::info!("setting pid to {}", config.pid);
         log::info!("setting rootfs to {rootfs}");
-        let process = Process::open(pid).map_err(|error| process_failed(&error, config.pid))?;
+        // `standalone` means that we are in the container's namespaces. Whoever called us is, too, but his number may be
+        // another process's in the `/proc` that we see.
+        let process = match options.supervision {
+            Supervision::Supervised => Process::open(pid),
+            Supervision::Standalone => Process::this(),
+        };
+        let process = process.map_err(|error| process_failed(&error, config.pid))?;
         let owner = process.owner().map_err(|error| process_failed(&error, config.pid))?;
         let namespace = process.mount_namespace().map_err(|error| process_failed(&error, config.pid))?;
         log::info!("setting owner to {}:{}", owner.uid, owner.gid);
@@ -103,8 +109,13 @@ impl Container {
             Supervision::Standalone => rootfs.clone(),
         };
         let opened = ContainerRoot::open(&root, owner).map_err(|error| crate::act::failed(&error, root.as_str()))?;
-        let container =
-            Container { places: places(config, options, opened.survey())?, pid: config.pid, root, namespace, owner };
+        let container = Container {
+            places: places(config, options, opened.survey())?,
+            pid: process.number(),
+            root,
+            namespace,
+            owner,
+        };
         container.log();
         Ok(container)
     }

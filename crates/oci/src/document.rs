@@ -8,6 +8,7 @@
 
 mod edit;
 mod read;
+mod setting;
 
 use crate::tree::{Arena, Container, Members, Node, Span};
 use std::{borrow::Cow, fmt};

@@ -182,6 +182,13 @@ impl Container {
         Container { shape, entries, blank: Span::default() }
     }
 
+    /// What stands before the first entry in its line; `None` where that is the line of the bracket.
+    pub(crate) fn indent(&self, arena: &Arena) -> Option<String> {
+        let lead = arena.text(self.entries.first()?.lead);
+        let blank = &lead[..lead.len() - lead.trim_ascii_start().len()];
+        blank.rsplit_once('\n').map(|(_, indent)| indent.to_owned())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -2,7 +2,7 @@
 
 use cdi::{ContainerEdits, DeviceNode, Hook, IntelRdt, Mount, NetDevice};
 use host::LibraryClass;
-use oci::ContainerPath;
+use oci::{ContainerPath, DeviceRule};
 use serde::Serialize;
 use std::fmt;
 
@@ -25,6 +25,9 @@ pub struct SpecEdits {
     pub env: Vec<Because<String>>,
     /// Device nodes, with the cgroup rule each implies.
     pub devices: Vec<Because<DeviceNode>>,
+    /// Rules of the device cgroup for nodes that somebody else brings; legacy mode has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Because<DeviceRule>>,
     /// Mounts from the host.
     pub mounts: Vec<Because<Mount>>,
     /// Supplementary groups.
@@ -49,6 +52,7 @@ impl SpecEdits {
         SpecEdits {
             env: each(env, reason),
             devices: each(device_nodes, reason),
+            rules: Vec::new(),
             mounts: each(mounts, reason),
             gids: each(additional_gids, reason),
             hooks: each(hooks, reason),
@@ -57,7 +61,7 @@ impl SpecEdits {
         }
     }
 
-    /// The same edits without their reasons, in CDI's form.
+    /// The same edits without their reasons, in CDI's form, which knows no rules without nodes.
     pub fn to_container_edits(&self) -> ContainerEdits {
         fn bare<T: Clone>(list: &[Because<T>]) -> Vec<T> {
             list.iter().map(|entry| entry.what.clone()).collect()

@@ -5,12 +5,14 @@
 //! back); and what every GPU container gets. A fact that is needed and missing is an error, never a guess.
 
 mod devices;
-mod hooks;
+pub(crate) mod hooks;
+mod legacy;
 mod libraries;
 mod nvml;
 mod partition;
 pub(crate) mod select;
 
+pub use legacy::{legacy, legacy_needs_root};
 pub use nvml::needs_nvml;
 
 use crate::config::Config;

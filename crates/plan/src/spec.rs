@@ -15,6 +15,7 @@ mod lost;
 mod options;
 
 pub use draft::{Draft, DraftDevice, PARTS, Part};
+pub(crate) use driver::is_graphics;
 pub use hooks::{HookName, HookSwitches, JOBS};
 pub use options::{NameStrategy, SpecMode, SpecOptions};
 

@@ -4,7 +4,7 @@
 use crate::{Owner, container::same_file};
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd},
-    fs::{CWD, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat, stat},
+    fs::{CWD, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat, readlinkat, stat},
     io::Errno,
     process::Pid,
     thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe},
@@ -73,6 +73,22 @@ impl Process {
             true => Ok(Process { folder, pid }),
             false => Err(NamespaceError::NotProc),
         }
+    }
+
+    /// The caller. `/proc` may be that of a PID namespace above ours, where processes have other numbers than we know: LXC runs
+    /// its hooks like that. It says who we are there.
+    ///
+    /// # Errors
+    /// [`NamespaceError::NotProc`] if `/proc` does not know us.
+    pub fn this() -> Result<Process, NamespaceError> {
+        let number = readlinkat(CWD, "/proc/self", Vec::new()).map_err(|_| NamespaceError::NotProc)?;
+        let pid = number.to_str().ok().and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
+        Process::open(pid.ok_or(NamespaceError::NotProc)?)
+    }
+
+    /// Its number in `/proc`.
+    pub fn number(&self) -> i32 {
+        self.pid
     }
 
     /// The user that it runs as, in this machine's numbers: whom the container's files should belong to.

@@ -42,7 +42,7 @@ impl Capability {
 
 /// Why privileges could not be given up. The hook must end then.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} before the hook's work: {source}")]
+#[error("cannot {action} for the hook's work: {source}")]
 pub struct Refused {
     action: &'static str,
     source: Errno,
@@ -90,6 +90,15 @@ pub fn keep_only(keep: &[Capability]) -> Result<(), Refused> {
     step(Defence::FewCapabilities, "drop capabilities", &|| drop_all_but(wanted))
 }
 
+/// What a program does before it becomes another that works on a container: closes every descriptor but the three standard
+/// ones, since what it was handed by whoever started it is none of the other's business.
+///
+/// # Errors
+/// [`Refused`].
+pub fn close_inherited() -> Result<(), Refused> {
+    step(Defence::ClosedFiles, "close inherited files", &|| close_from(3))
+}
+
 fn step(defence: Defence, action: &'static str, act: &dyn Fn() -> Result<(), Errno>) -> Result<(), Refused> {
     match defence.stands() {
         true => act().map_err(|source| Refused { action, source }),
@@ -124,7 +133,7 @@ fn forget(bit: CapabilitySet) -> Result<(), Errno> {
 /// Closes `first` and every descriptor above it.
 fn close_from(first: u32) -> Result<(), Errno> {
     // SAFETY: the call takes three numbers and no pointer. The descriptors that it closes were inherited: a hook calls
-    // this before it opens any of its own, so no owner of one is left with a closed descriptor.
+    // this before it opens any of its own, or as its last act, so no owner of one is left with a closed descriptor.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
     match (result, std::io::Error::last_os_error().raw_os_error()) {
         (0, _) => Ok(()),

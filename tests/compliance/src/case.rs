@@ -45,7 +45,7 @@ pub struct Case {
     /// What is done to that root first.
     #[serde(default)]
     pub prepare: Vec<Prepare>,
-    /// Program name of the shim.
+    /// Program name of the shim; a name that is not theirs nor ours is the low-level runtime itself.
     #[serde(default = "shim")]
     pub program: String,
     /// `create`, then `start`; or `run`.
@@ -82,6 +82,9 @@ pub struct Case {
     /// Docker's `--gpus`: its prestart hook is in the bundle already.
     #[serde(default)]
     pub docker_gpus: bool,
+    /// The prestart hook starts the real `nvidia-container-cli` of its side, and not a program that only takes notes.
+    #[serde(default)]
+    pub whole: bool,
     /// The bundle names its root by an absolute path.
     #[serde(default)]
     pub absolute_root: bool,
@@ -161,6 +164,19 @@ pub enum Engine {
     Runc,
     /// crun.
     Crun,
+}
+
+impl Case {
+    /// No shim takes part, as with Docker's `--gpus` alone.
+    pub fn is_bare(&self) -> bool {
+        self.program == self.engine.program()
+    }
+
+    /// The prestart hook has work: what it starts, if anything, is a fact.
+    pub fn is_for_hook(&self) -> bool {
+        let mode = self.config.get("nvidia-container-runtime").and_then(|table| table.get("mode"));
+        self.is_bare() || self.program.ends_with(".legacy") || mode.and_then(Value::as_str) == Some("legacy")
+    }
 }
 
 impl Engine {

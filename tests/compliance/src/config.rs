@@ -12,7 +12,7 @@ pub struct Surroundings {
     pub hook: String,
     /// Folder with the case's CDI files.
     pub cdi: String,
-    /// A program that writes its arguments down, in place of `nvidia-container-cli`.
+    /// `nvidia-container-cli`, or a program that writes its arguments down in its place.
     pub cli: String,
 }
 

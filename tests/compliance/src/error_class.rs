@@ -18,6 +18,7 @@ const CLASSES: [Class; 16] = [
             "is not a valid uuid or index",
             "unsupported device id",
             "unresolvable cdi",
+            "unknown device",
             "imex channel",
             "invalid argument",
             "error_invalid",

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -63,9 +64,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`InnerError`]; a case that a program refuses is an observation, not an error.
 pub fn run(plan: &Path, results: &Path) -> Result<(), InnerError> {
+    // Bundles, roots and the probe are for containers with other users, whoever built and runs the tests.
+    rustix::process::umask(rustix::fs::Mode::from(0o022));
     let io = |error| InnerError::Io("-".into(), plan.to_owned(), error);
     let text = fs::read(plan).map_err(io)?;
-    let plan: Plan = serde_json::from_slice(&text).map_err(|error| InnerError::Json(plan.to_owned(), error))?;
+    let mut plan: Plan = serde_json::from_slice(&text).map_err(|error| InnerError::Json(plan.to_owned(), error))?;
+    let probe = plan.work.join("probe");
+    fs::copy(&plan.probe, &probe)
+        .and_then(|_| fs::set_permissions(&probe, PermissionsExt::from_mode(0o755)))
+        .and_then(|()| fs::set_permissions(&plan.work, PermissionsExt::from_mode(0o755)))
+        .map_err(|error| InnerError::Io("-".into(), probe.clone(), error))?;
+    plan.probe = probe.display().to_string();
     let mut roots = Roots::new(&plan.lab, &plan.work);
     let mut seen = Vec::new();
     for (number, case) in plan.cases.iter().enumerate() {
@@ -141,7 +150,10 @@ impl<'a> Run<'a> {
     /// Calls the shim and says whether it succeeded.
     fn call(&self, name: &str, arguments: &[String], out: &Path, seen: &mut Observation) -> Result<bool, InnerError> {
         let errors = self.folder.join(format!("stderr-{name}"));
-        let mut shim = Command::new(format!("{}/{}", self.plan.programs, self.case.program));
+        let mut shim = match self.case.is_bare() {
+            true => Command::new(&self.case.program),
+            false => Command::new(format!("{}/{}", self.plan.programs, self.case.program)),
+        };
         shim.arg("--root").arg(self.folder.join("state")).args(arguments).arg(&self.id);
         shim.env("NVIDIA_CTK_CONFIG_FILE_PATH", self.folder.join("config.toml"));
         shim.env("TMPDIR", self.folder.join("tmp"))
@@ -203,7 +215,10 @@ impl<'a> Run<'a> {
             ctk: format!("{programs}/nvidia-ctk"),
             hook: format!("{programs}/nvidia-container-runtime-hook"),
             cdi: self.folder.join("cdi").display().to_string(),
-            cli: self.folder.join("nvidia-container-cli").display().to_string(),
+            cli: match self.case.whole {
+                true => format!("{programs}/nvidia-container-cli"),
+                false => self.folder.join("nvidia-container-cli").display().to_string(),
+            },
         }
     }
 

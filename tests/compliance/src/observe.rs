@@ -110,8 +110,8 @@ pub fn facts(case: &Case, seen: &Observation) -> Facts {
         let state = if seen.spec.is_some() { "rewritten" } else { "untouched" };
         put("spec", vec![state.to_owned()], true);
     }
-    if let Some(arguments) = &seen.cli {
-        put("cli", arguments.clone(), true);
+    if seen.cli.is_some() || case.is_for_hook() {
+        put("cli", seen.cli.clone().unwrap_or_default(), true);
     }
     let Some(container) = &seen.seen else { return facts };
     put("devices", devices(container), false);

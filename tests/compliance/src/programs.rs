@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `CORTEN_BIN` | folder of our programs | `target/dist/bin` |
 //! | `CORTEN_LAB` | folder of the lab's programs | `target/lab/bin` |
-//! | `CORTEN_THEIRS` | folder of the original's v1.20.0 programs | their recorded facts are used |
+//! | `CORTEN_THEIRS` | folder of the original's v1.20.0 programs, and a `nvidia-container-cli` | their recorded facts are used |
 
 use serde::{Deserialize, Serialize};
 use std::{

@@ -228,3 +228,36 @@ fn assert_first_acts(hook: &str, trace: &[String]) {
         "{hook} opens something before it has forgotten its caller: {trace:#?}"
     );
 }
+
+/// The prestart hook becomes `nvidia-container-cli`; it starts nothing else, and of the container it reads config.json.
+#[test]
+fn the_prestart_hook_starts_one_program_and_opens_nothing_of_the_root() {
+    let script = r#"
+mkdir -p rootfs/usr/bin
+cat > config.toml <<'END'
+[nvidia-container-cli]
+path = "/bin/true"
+END
+export NVIDIA_CTK_CONFIG_FILE_PATH=$PWD/config.toml LD_PRELOAD=$PWD/rootfs/evil.so
+runc spec
+sed -i 's;\("TERM=xterm"\);\1, "NVIDIA_VISIBLE_DEVICES=all", "LD_PRELOAD=/evil.so";' config.json
+echo "{\"pid\": $$, \"bundle\": \"$PWD\"}" > state
+env -u LD_PRELOAD strace -f -s 4096 -v -e trace=execve,execveat,clone,clone3,fork,vfork,open,openat,openat2 -o trace \
+    -E LD_PRELOAD=$LD_PRELOAD nvidia-container-runtime-hook prestart < state
+"#;
+    let work = tempfile::tempdir().expect("a temporary folder");
+    outer::script("two-gpus", script, work.path()).unwrap_or_else(|error| panic!("{error}"));
+    let text = fs::read_to_string(work.path().join("trace")).expect("strace writes its file");
+    let trace: Vec<String> = text.lines().map(str::to_owned).collect();
+    let executed = lines(&trace, &EXECUTES);
+    assert_eq!(executed.len(), 2, "strace's start of the hook, and the program: {executed:#?}");
+    assert!(
+        executed[1].contains("execve(\"/bin/true\", [\"/bin/true\", \"--load-kmods\", \"configure\","),
+        "{executed:#?}"
+    );
+    assert!(!executed[1].contains("LD_PRELOAD") && !executed[1].contains("evil"), "{executed:#?}");
+    assert_eq!(lines(&trace, &STARTS), Vec::<&str>::new());
+    let root = format!("{}/rootfs", work.path().display());
+    let opened = lines(&trace, &["open", "openat", "openat2"]);
+    assert!(!opened.iter().any(|line| line.contains(&root)), "{opened:#?}");
+}

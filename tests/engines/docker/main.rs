@@ -1,8 +1,9 @@
 //! The Docker engine of the distribution, started by hand on the simulated machine, with our shim as its runtime; and that
-//! of Debian trixie (26), which reads our CDI specs.
+//! of Debian trixie (26), which reads our CDI specs. Docker's `--gpus` and legacy mode have a suite of their own.
 
 mod checks;
 mod with_cdi;
+mod with_hook;
 
 use engines::{
     Suite, cdi,
@@ -21,6 +22,13 @@ fn main() -> ExitCode {
             start: Engine::start,
             checks: checks::ALL.to_vec(),
         },
+        Suite {
+            name: "docker_with_hook",
+            place: Place { machine: "two-gpus", system: System::Own },
+            start: Engine::start,
+            checks: with_hook::ALL.to_vec(),
+        },
+        Suite { name: "docker_26_with_hook", place: modern, start: Engine::start, checks: with_hook::ALL.to_vec() },
         Suite {
             name: "docker_with_cdi",
             place: modern,

@@ -16,6 +16,9 @@ use std::{
 /// Name of the image that all checks start from.
 pub const IMAGE: &str = "corten-test";
 
+/// Where it listens, on the simulated machine.
+const SOCKET: &str = "unix:///run/docker.sock";
+
 /// A running `dockerd`.
 #[derive(Debug)]
 pub struct Engine {
@@ -30,7 +33,7 @@ const PLAIN: &str = "{}";
 const WITH_CDI: &str = r#"{"features": {"cdi": true}}"#;
 
 impl Engine {
-    /// Starts it with our shim as runtime `nvidia`, and imports the image.
+    /// Starts it with our shim as runtimes `nvidia` and `nvidia-legacy`, with our hook in its PATH, and imports the image.
     pub fn start(programs: &Programs) -> Result<Engine, String> {
         Engine::configured(programs, PLAIN)
     }
@@ -70,6 +73,13 @@ impl Engine {
     /// `docker` with these words, whatever it ends with.
     pub fn docker(&self, words: &[&str]) -> Result<Answer, String> {
         answer(client().args(words))
+    }
+
+    /// A program of ours that becomes Docker's client.
+    pub fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.env("DOCKER_HOST", SOCKET).env_remove("DOCKER_CONTEXT");
+        command
     }
 
     /// `docker` with these words; its standard output, or an error if it fails.
@@ -152,7 +162,7 @@ impl Drop for Engine {
 
 fn client() -> Command {
     let mut command = Command::new("docker");
-    command.env("DOCKER_HOST", "unix:///run/docker.sock").env_remove("DOCKER_CONTEXT");
+    command.env("DOCKER_HOST", SOCKET).env_remove("DOCKER_CONTEXT");
     command
 }
 
@@ -161,11 +171,15 @@ fn spawn(folder: &Path, bin: &Path, flags: &[&str]) -> Result<Child, String> {
     let errors = log.try_clone().map_err(|why| format!("log: {why}"))?;
     let mut command = Command::new("dockerd");
     command.arg("--data-root").arg(folder.join("data")).args(["--exec-root", "/run/docker"]);
-    command.args(["--host", "unix:///run/docker.sock", "--pidfile", "/run/docker.pid"]);
+    command.args(["--host", SOCKET, "--pidfile", "/run/docker.pid"]);
     // No network: these containers need none, and a test must not touch the machine's firewall.
     command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
     command.arg("--config-file").arg(folder.join("daemon.json"));
     command.arg("--add-runtime").arg(format!("nvidia={}", bin.join("nvidia-container-runtime").display()));
+    let legacy = bin.join("nvidia-container-runtime.legacy");
+    command.arg("--add-runtime").arg(format!("nvidia-legacy={}", legacy.display()));
+    // Where Docker looks for what serves `--gpus`, and the hook for what it becomes.
+    command.env("PATH", format!("{}:{}", bin.display(), env::var("PATH").unwrap_or_default()));
     command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
     command.spawn().map_err(|why| format!("could not start dockerd: {why}"))
 }

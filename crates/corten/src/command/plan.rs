@@ -59,6 +59,10 @@ fn list(edits: &Edits) -> String {
         (Some(major), Some(minor)) => format!("{} ({major}:{minor})", node.path),
         _ => node.path.clone(),
     });
+    section(&mut text, "Device rules", &spec.rules, |rule| match (rule.major, rule.minor) {
+        (Some(major), Some(minor)) => format!("{major}:{minor} {}", rule.access.as_deref().unwrap_or_default()),
+        _ => "everything".to_owned(),
+    });
     section(&mut text, "Network interfaces", &spec.net_devices, |net| arrow(&net.name, &net.host_interface_name));
     section(&mut text, "Groups", &spec.gids, u32::to_string);
     section(&mut text, "Mounts", &spec.mounts, |mount| arrow(&mount.container_path, &mount.host_path));

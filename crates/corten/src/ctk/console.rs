@@ -1,4 +1,4 @@
-//! The log of `nvidia-ctk`: on stderr, so that standard output carries only data.
+//! A log on stderr: `nvidia-ctk`'s, whose standard output carries only data, and the prestart hook's, which has no other.
 
 use super::flags::Values;
 use crate::runtime::logger;
@@ -13,6 +13,11 @@ pub fn start(values: &Values) {
         (false, true) => LevelFilter::Debug,
         (false, false) => LevelFilter::Info,
     };
+    start_at(level);
+}
+
+/// Starts logging what is at least this grave.
+pub fn start_at(level: LevelFilter) {
     // Refused only when it is started already.
     let _ = log::set_logger(&Console);
     log::set_max_level(level);

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Folders that are searched after those of `$PATH`.
-const SYSTEM_FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+pub const SYSTEM_FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// What is tried where the configuration does not choose: Docker's own copy of runc first, where a Docker brings one.
 const DEFAULT: [&str; 3] = ["docker-runc", "runc", "crun"];

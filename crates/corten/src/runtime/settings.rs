@@ -34,10 +34,37 @@ impl Location {
         Location { path: folder.join("nvidia-container-runtime/config.toml"), named: false }
     }
 
+    /// The same for the prestart hook, whose command line may name a file.
+    pub fn of_hook(flag: &str, variable: impl Fn(&str) -> Option<String>) -> Location {
+        match flag {
+            "" => Location::find(variable),
+            path => Location { path: path.into(), named: true },
+        }
+    }
+
     /// The settings; the defaults where there is no file. Oddities go to the log.
     pub fn load(&self) -> Result<Config> {
-        let text = self.read()?;
-        let (config, warnings) = Config::parse(&text).map_err(|error| {
+        self.parse(self.read()).map_err(|fault| fault.within("error loading config"))
+    }
+
+    /// The same for a caller without a log, who insists on a file that was named, as the original's hook does.
+    pub fn load_required(&self) -> Result<Config> {
+        let required = |fault: Fault| match self.named {
+            true => fault.within("couldn't open required configuration file"),
+            false => fault,
+        };
+        let text = match read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.named => {
+                let message = format!("file does not exist: {}", self.path.display());
+                Err(Fault::new(Code::ConfigUnreadable, message).next("Make the file, or name another"))
+            }
+            _ => self.read(),
+        };
+        self.parse(text).map_err(required)
+    }
+
+    fn parse(&self, text: Result<String>) -> Result<Config> {
+        let (config, warnings) = Config::parse(&text?).map_err(|error| {
             Fault::from_error(Code::ConfigInvalid, &error).within(&self.stage("failed to load specified config file"))
         })?;
         for warning in warnings {
@@ -59,13 +86,13 @@ impl Location {
             }
             Err(error) => Err(Fault::from_error(Code::ConfigUnreadable, &error)
                 .within(&format!("read {}", self.path.display()))
-                .within("error loading config: failed to load specified config file")),
+                .within("failed to load specified config file")),
             Ok(text) => Ok(text),
         }
     }
 
     fn stage(&self, stage: &str) -> String {
-        format!("error loading config: {stage}: {}", self.path.display())
+        format!("{stage}: {}", self.path.display())
     }
 }
 

@@ -2,6 +2,7 @@
 //! builds what is needed and says where it is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod callers;
 mod compat;
 mod container_cli;
 mod elsewhere;

@@ -14,7 +14,7 @@ fn statuses_are_the_originals() {
         (&["cdi"], 0, ""),
         (&["cdi", "generate", "--whatever"], 1, "flag provided but not defined: -whatever"),
         (&["cdi", "generate", "--format=xml"], 1, "invalid output format: xml"),
-        (&["runtime", "configure", "--runtime=docker"], 1, "[CORTEN-E021]"),
+        (&["runtime", "configure", "--runtime=containerd"], 1, "[CORTEN-E021]"),
         (&["hook", "whatever"], 0, "Unsupported CDI hook: whatever"),
         (&["--debug", "hook", "whatever"], 0, "Unsupported CDI hook: whatever"),
     ] {

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod by_spec;
+mod configure;
 mod ctk;
 mod failures;
 mod forwarding;
 mod hook;
 mod hooks;
+mod nvidia_docker;
+mod prestart;
 mod stage;
 mod tools;
 mod udev_rules;

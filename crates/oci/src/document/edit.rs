@@ -184,7 +184,7 @@ impl Document {
     }
 }
 
-fn open<'a>(
+pub(super) fn open<'a>(
     node: &'a mut Node,
     arena: &Arena,
     shape: Shape,
@@ -199,10 +199,10 @@ fn open<'a>(
 }
 
 /// A container that is being edited, with the arena that its text lies in.
-struct Editor<'a> {
-    container: &'a mut Container,
-    arena: &'a mut Arena,
-    edited: &'a mut bool,
+pub(super) struct Editor<'a> {
+    pub(super) container: &'a mut Container,
+    pub(super) arena: &'a mut Arena,
+    pub(super) edited: &'a mut bool,
 }
 
 impl Editor<'_> {
@@ -210,7 +210,7 @@ impl Editor<'_> {
         self.container.len()
     }
 
-    fn text(&self, index: usize) -> Cow<'_, str> {
+    pub(super) fn text(&self, index: usize) -> Cow<'_, str> {
         self.container.value(index).text(self.arena)
     }
 
@@ -219,12 +219,12 @@ impl Editor<'_> {
         *self.edited = true;
     }
 
-    fn push_member(&mut self, name: &str, text: &str) {
+    pub(super) fn push_member(&mut self, name: &str, text: &str) {
         self.container.push(self.arena, Some(name), text);
         *self.edited = true;
     }
 
-    fn replace(&mut self, index: usize, text: &str) {
+    pub(super) fn replace(&mut self, index: usize, text: &str) {
         self.container.replace(self.arena, index, text);
         *self.edited = true;
     }

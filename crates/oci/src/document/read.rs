@@ -18,6 +18,11 @@ impl Document {
         self.decode(&["ociVersion"], "a string")
     }
 
+    /// Whether there is a `process`, be it empty.
+    pub fn has_process(&self) -> Result<bool, DocumentError> {
+        Ok(self.text_at(&["process"])?.is_some())
+    }
+
     /// `process.env`, in order and as it stands: entries without `=` too, which are nobody's variable and no fault
     /// (runtime-and-hook.md Q11).
     pub fn env(&self) -> Result<Vec<String>, DocumentError> {
@@ -249,6 +254,7 @@ mod tests {
             assert_eq!(document.oci_version().unwrap(), None);
             assert!(document.env().unwrap().is_empty() && document.mounts().unwrap().is_empty());
             assert_eq!(document.root().unwrap(), None);
+            assert!(!document.has_process().unwrap() && parse(r#"{"process":{}}"#).has_process().unwrap());
             assert_eq!(document.process_user().unwrap(), User::default());
             assert_eq!(document.id_mappings().unwrap().root_owner(), Some((0, 0)));
             assert!(!document.has_namespace("user").unwrap());

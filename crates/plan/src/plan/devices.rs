@@ -21,7 +21,7 @@ impl Plan<'_> {
         self.imex(edits)
     }
 
-    fn granted(&self, edits: &mut Edits) {
+    pub(super) fn granted(&self, edits: &mut Edits) {
         for grant in &self.grants {
             let gpu = grant.gpu;
             let because = |rule: String| Reason { request: grant.asked.clone(), rule };
@@ -65,7 +65,7 @@ impl Plan<'_> {
     }
 
     /// Nodes of the driver as a whole. A missing one is no error: programs that need it say so, and the remark says why.
-    fn control(&self, edits: &mut Edits) {
+    pub(super) fn control(&self, edits: &mut Edits) {
         let nodes = &self.inventory.nodes;
         if let Some(node) = &nodes.ctl {
             let reason =
@@ -84,7 +84,7 @@ impl Plan<'_> {
         }
     }
 
-    fn gated(&self, edits: &mut Edits) {
+    pub(super) fn gated(&self, edits: &mut Edits) {
         let nodes = &self.inventory.nodes;
         for group in &self.request.gated {
             let list = match group {
@@ -121,7 +121,7 @@ impl Plan<'_> {
         }
     }
 
-    fn imex(&self, edits: &mut Edits) -> Result<(), PlanError> {
+    pub(super) fn imex(&self, edits: &mut Edits) -> Result<(), PlanError> {
         let existing = &self.inventory.nodes.imex;
         match &self.request.imex {
             ImexRequest::All { from } => {

@@ -38,17 +38,26 @@ fn parent(path: &str) -> &str {
 impl Plan<'_> {
     pub(super) fn files(&self, edits: &mut Edits) {
         for file in self.driver.files.iter().filter(|file| self.is_wanted(file)) {
-            match &file.kind {
-                FileKind::Library(library) => self.library(edits, file, library),
-                FileKind::Socket => {
-                    self.mount(edits, &file.host, &file.path, SOCKET, file);
-                }
-                FileKind::Binary | FileKind::Firmware | FileKind::Config => {
-                    self.mount(edits, &file.host, &file.path, READ_ONLY, file);
-                }
-            }
+            self.file(edits, file);
         }
         self.application_profile(edits);
+        self.sort_files(edits);
+    }
+
+    pub(super) fn file(&self, edits: &mut Edits, file: &DriverFile) {
+        match &file.kind {
+            FileKind::Library(library) => self.library(edits, file, library),
+            FileKind::Socket => {
+                self.mount(edits, &file.host, &file.path, SOCKET, file);
+            }
+            FileKind::Binary | FileKind::Firmware | FileKind::Config => {
+                self.mount(edits, &file.host, &file.path, READ_ONLY, file);
+            }
+        }
+    }
+
+    /// An order that does not depend on how the driver was found.
+    pub(super) fn sort_files(&self, edits: &mut Edits) {
         edits.spec.mounts.sort_by(|a, b| a.what.container_path.cmp(&b.what.container_path));
         edits.root.links.sort_by(|a, b| a.what.at.cmp(&b.what.at));
         edits.root.libraries.sort_by(|a, b| (&a.what.path, a.what.class).cmp(&(&b.what.path, b.what.class)));
@@ -95,7 +104,7 @@ impl Plan<'_> {
         }
     }
 
-    fn links(&self, edits: &mut Edits, folder: &ContainerPath, file: &DriverFile, library: &Library) {
+    pub(super) fn links(&self, edits: &mut Edits, folder: &ContainerPath, file: &DriverFile, library: &Library) {
         for link in &library.links {
             let at = folder.join(&link.name);
             if self.layout.read_only {

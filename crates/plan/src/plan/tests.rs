@@ -11,6 +11,7 @@ use host::{
 use oci::ContainerPath;
 use proptest::prelude::*;
 
+mod legacy;
 mod partition;
 
 fn host_path(path: &str) -> HostPath {

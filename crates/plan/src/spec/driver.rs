@@ -43,6 +43,11 @@ fn part(file: &DriverFile, explicit: bool) -> Part {
     }
 }
 
+/// It belongs to graphics beyond the libraries that the loader finds, as the original sorts them.
+pub(crate) fn is_graphics(file: &DriverFile) -> bool {
+    part(file, false) == Part::Graphics
+}
+
 impl Maker<'_> {
     /// For GPUs: everything.
     pub(super) fn common(&self, driver: &Driver) -> SpecEdits {

@@ -2,7 +2,7 @@
 
 use super::{SpecMode, SpecOptions};
 use crate::edits::{Because, Reason, SpecEdits};
-use cdi::Hook;
+use crate::plan;
 use host::Inventory;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +86,8 @@ impl Hooks<'_> {
     ) {
         let idle = hook.needs_arguments() && args.is_empty();
         if self.options.hookless.is_none() && self.options.hooks.want(hook) && !idle {
-            edits.hooks.push(Because::new(self.hook(hook, before.into_iter().chain(args)), reason));
+            let hook = plan::hooks::hook(&self.options.hook_program, hook, before.into_iter().chain(args));
+            edits.hooks.push(Because::new(hook, reason));
         }
     }
 
@@ -96,13 +97,14 @@ impl Hooks<'_> {
         if !self.options.single_hook || edits.hooks.len() < 2 {
             return;
         }
-        let prefix = self.program_words();
+        let program = &self.options.hook_program;
+        let prefix = plan::hooks::program_words(program);
         let hooks = std::mem::take(&mut edits.hooks);
         let words = hooks.iter().flat_map(|hook| hook.what.args.iter().skip(prefix.len()).cloned());
         let words = prefix.iter().cloned().chain([JOBS.to_owned()]).chain(words).collect();
         let rules: Vec<&str> = hooks.iter().map(|hook| hook.reason.rule.as_str()).collect();
         let reason = Reason { request: "--hooks=one".to_owned(), rule: rules.join("; ") };
-        edits.hooks.push(Because::new(self.with_words(words), reason));
+        edits.hooks.push(Because::new(plan::hooks::with_words(program, words), reason));
     }
 
     /// What only a hook can do on this machine, where none is wanted.
@@ -113,30 +115,6 @@ impl Hooks<'_> {
              they cannot open): load the kernel module nvidia with NVreg_ModifyDeviceFiles=0 if that matters"
                 .to_owned()
         })
-    }
-
-    fn hook(&self, hook: HookName, args: impl Iterator<Item = String>) -> Hook {
-        let words = self.program_words().into_iter().chain([hook.name().to_owned()]).chain(args);
-        self.with_words(words.collect())
-    }
-
-    fn program_words(&self) -> Vec<String> {
-        let program = &self.options.hook_program;
-        let mut words = vec![program.file_name().to_owned()];
-        if program.file_name() == "nvidia-ctk" {
-            words.push("hook".to_owned());
-        }
-        words
-    }
-
-    fn with_words(&self, args: Vec<String>) -> Hook {
-        Hook {
-            hook_name: "createContainer".to_owned(),
-            path: self.options.hook_program.to_string(),
-            args,
-            env: vec!["NVIDIA_CTK_DEBUG=false".to_owned()],
-            timeout: None,
-        }
     }
 }
 
