@@ -130,6 +130,17 @@ fn build_lab() -> Outcome {
 
 /// Builds packages; with a target triple they are linked statically.
 pub fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: Option<&str>) -> Outcome {
+    build_with(folder, profile, packages, static_for, &[])
+}
+
+/// The same with features, which nothing that is installed has.
+pub fn build_with(
+    folder: &Path,
+    profile: &str,
+    packages: &[&str],
+    static_for: Option<&str>,
+    features: &[&str],
+) -> Outcome {
     let mut command = cargo();
     command.args(["build", "--locked", "--profile", profile, "--target-dir"]).arg(folder);
     // Cargo shows a bar where somebody looks; in a log its lines would bury ours.
@@ -139,6 +150,9 @@ pub fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: 
     for package in packages {
         command.args(["--package", package]);
     }
+    for feature in features {
+        command.args(["--features", feature]);
+    }
     if let Some(triple) = static_for {
         command.args(["--target", triple]).env("RUSTFLAGS", "-C target-feature=+crt-static");
     }
@@ -146,7 +160,7 @@ pub fn cargo_build(folder: &Path, profile: &str, packages: &[&str], static_for: 
 }
 
 /// Every program's name, as the executable itself lists them, becomes a link to it.
-fn link_programs(bin: &Path) -> Outcome {
+pub fn link_programs(bin: &Path) -> Outcome {
     for name in output(Command::new(bin.join("corten")).arg("programs"))?.lines().filter(|name| *name != "corten") {
         let link = bin.join(name);
         let _ = fs::remove_file(&link);

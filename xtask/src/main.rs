@@ -6,6 +6,7 @@ mod demo;
 mod dist;
 mod fuzz;
 mod hardware_check;
+mod hostile;
 mod shell;
 mod system;
 mod test;
@@ -20,6 +21,7 @@ type Task = fn(&[String]) -> shell::Outcome;
 const COMMANDS: &[(&str, &str, Task)] = &[
     ("demo", "start a real container that sees its GPUs, on this machine's driver or on a simulated one", demo::run),
     ("test", "run every test, installing first what they need from the distribution", test::run),
+    ("hostile", "attack what is built with every image that means harm", hostile::run),
     ("dist", "build everything there is to install into target/dist", dist::run),
     ("fuzz", "let libFuzzer look for inputs for which something does not hold", fuzz::run),
     ("bench", "measure what a GPU costs at container start, beside plain runc and beside the original", bench::run),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything we promise, tested. What CI runs.
 
 use crate::{
-    dist, fuzz, hardware_check,
+    dist, fuzz, hardware_check, hostile,
     shell::{Outcome, cargo, run as run_command, say, workspace},
     system,
     trixie::{self, Trixie},
@@ -42,14 +42,9 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     dist::run_all()?;
     hardware_check::build()?;
-    let mut tests = tests();
-    match trixie::folder()? {
-        Trixie::Made(folder) => tests.env("CORTEN_TRIXIE", folder),
-        Trixie::Absent(why) => {
-            say(&format!("not testing Docker 26, containerd 1.7 and Podman 5 with CDI: {why}"));
-            tests.env("CORTEN_NO_TRIXIE", why)
-        }
-    };
+    hostile::build()?;
+    let mut tests = command()?;
+    tests.args(["--workspace", "--no-fail-fast"]);
     say("running the tests");
     run_command(tests.args(arguments))?;
     if arguments.is_empty() { fuzz::run_briefly() } else { Ok(()) }
@@ -80,15 +75,23 @@ fn style() -> Outcome {
 }
 
 /// `cargo test`, as root (namespaces, device nodes), told where the built programs are.
-fn tests() -> Command {
+pub fn command() -> Result<Command, String> {
     let mut command = cargo();
-    command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    command.args(["test", "--locked"]);
+    command.env("CORTEN_UNDEFENDED_BIN", hostile::folder());
     command.env("CORTEN_BIN", dist::folder().join("bin")).env("CORTEN_LAB", dist::lab_folder());
     command.env("CORTEN_HARDWARE_CHECK", hardware_check::folder());
     command.env("CORTEN_LAB_DIR", dist::lab_folder()).env("CORTEN_MACHINES", workspace().join("lab/machines"));
+    match trixie::folder()? {
+        Trixie::Made(folder) => command.env("CORTEN_TRIXIE", folder),
+        Trixie::Absent(why) => {
+            say(&format!("not testing Docker 26, containerd 1.7 and Podman 5 with CDI: {why}"));
+            command.env("CORTEN_NO_TRIXIE", why)
+        }
+    };
     if !rustix::process::geteuid().is_root() {
         say("the tests make namespaces and device nodes: they run through sudo");
         command.args(["--config", "target.'cfg(all())'.runner = ['sudo', '--preserve-env']"]);
     }
-    command
+    Ok(command)
 }

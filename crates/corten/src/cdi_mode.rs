@@ -93,6 +93,9 @@ fn without_effect(request: &Request) -> Option<String> {
 
 /// Gives every hook an environment, and says which had none.
 fn seal_hooks(edits: &mut ContainerEdits) -> Option<String> {
+    if !root::Defence::HookEnvironment.stands() {
+        return None;
+    }
     let mut bare = Vec::new();
     for hook in edits.hooks.iter_mut().filter(|hook| hook.env.is_empty()) {
         hook.env = vec![HOOK_ENV.to_owned()];

@@ -140,6 +140,8 @@ impl Decision {
     /// were.
     pub fn carry_out(&self, container: &mut Container) -> Result<()> {
         let edits = self.edits.spec.to_container_edits();
+        #[cfg(feature = "undefended")]
+        let edits = crate::undefended::with_mounts_from_image(edits, &container.root_path()?);
         match self.mode {
             Mode::Cdi => cdi_mode::apply(&edits, &mut container.document)?,
             _ => cdi::apply(&edits, &mut container.document).map_err(|error| apply_fault(&error))?,

@@ -22,6 +22,8 @@ mod programs;
 mod read_only;
 mod recipe;
 mod runtime;
+#[cfg(feature = "undefended")]
+mod undefended;
 mod version;
 
 use std::process::ExitCode;

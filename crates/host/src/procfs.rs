@@ -1,6 +1,7 @@
-//! The texts that the NVIDIA driver and the kernel publish, as values. Parsing only: no file is opened here. Nothing is an
-//! error: what makes no sense says nothing.
+//! The texts that the NVIDIA driver and the kernel publish, as values. Parsing only: no file is opened here. What
+//! makes no sense says nothing, and is an error only where something must be found ([`cgroups`]).
 
+pub mod cgroups;
 mod id_map;
 mod mounts;
 

@@ -2,7 +2,10 @@
 //! programs in `$PATH`, device nodes, sockets and firmware. All paths are below the driver root.
 
 use crate::{DeviceNode, Error, Machine, options::DriverOptions};
-use host::{LibraryClass, elf, ldcache, legacy};
+use host::{
+    Capability, LibraryClass, elf, ldcache,
+    legacy::{self, LegacyFile},
+};
 use oci::HostPath;
 use rustix::fs::{FileType, major, minor};
 use std::{fs::File, io::Read};
@@ -51,9 +54,12 @@ impl Machine {
 
     fn libraries(&self, options: &DriverOptions) -> Result<[Vec<String>; 2], Error> {
         let cache = self.cache()?;
-        let wanted: Vec<_> = legacy::libraries(!options.no_glvnd).map(|file| file.name).collect();
+        let wanted = legacy::libraries(!options.no_glvnd).filter(|file| options.wants(file.capabilities));
+        let wanted: Vec<_> = wanted.map(|file| file.name).collect();
         let mut chosen = [vec![None; wanted.len()], vec![None; wanted.len()]];
+        let narrow = options.only.is_none_or(|wanted| wanted.contains(Capability::Compat32));
         let classes = [LibraryClass::Native, LibraryClass::Compat32].map(ldcache::flags);
+        let classes = &classes[..if narrow { 2 } else { 1 }];
         for entry in &cache.entries {
             let Some((stem, _)) = entry.name.split_once(".so") else { continue };
             let Some(position) = wanted.iter().position(|name| *name == stem) else { continue };
@@ -79,9 +85,10 @@ impl Machine {
                 None => log::info!("selecting {path}"),
                 Some(former) => log::info!("selecting {path} over {former}"),
             }
+            self.known.borrow_mut().insert(path.to_owned(), file.clone());
             *place = Some(path.to_owned());
         }
-        for (class, what) in ["library", "compat32 library"].into_iter().enumerate() {
+        for (class, what) in ["library", "compat32 library"].into_iter().enumerate().take(classes.len()) {
             let missing = wanted.iter().zip(&chosen[class]).filter(|(_, path)| path.is_none());
             missing.for_each(|(name, _)| log::warn!("missing {what} {name}.so"));
         }
@@ -129,15 +136,22 @@ impl Machine {
     fn binaries(&self, options: &DriverOptions) -> Result<Vec<String>, Error> {
         let path = self.settings.path.as_deref();
         let path = path.ok_or_else(|| Error::new("environment variable PATH not found"))?;
+        // A folder has many names, and a name that is in none of them is common: each is looked at once.
+        let mut folders = Vec::new();
+        for folder in path.split(':').map(|folder| if folder.is_empty() { "." } else { folder }) {
+            let real = self.inside.resolve(folder).ok().map(|real| self.inside.strip(&real).to_owned());
+            folders.extend(real.filter(|real| !folders.contains(real)));
+        }
         let mut found = Vec::new();
-        let wanted = legacy::binaries().filter(|file| !(options.no_mps && is_mps(file.name)));
-        for name in wanted.map(|file| file.name) {
-            let folders = path.split(':').map(|folder| if folder.is_empty() { "." } else { folder });
-            let hit = folders.filter_map(|folder| self.inside.resolve(&format!("{folder}/{name}")).ok()).next();
-            match hit.as_ref().map(|file| self.inside.strip(file).to_owned()) {
+        let is_wanted = |file: &LegacyFile| options.wants(file.capabilities) && !(options.no_mps && is_mps(file.name));
+        for name in legacy::binaries().filter(is_wanted).map(|file| file.name) {
+            let hit = folders.iter().find_map(|folder| self.inside.resolve(&format!("{folder}/{name}")).ok());
+            match hit {
                 Some(file) => {
-                    log::info!("selecting {file}");
-                    found.push(file);
+                    let path = self.inside.strip(&file).to_owned();
+                    log::info!("selecting {path}");
+                    self.known.borrow_mut().insert(path.clone(), file);
+                    found.push(path);
                 }
                 None => log::warn!("missing binary {name}"),
             }

@@ -6,6 +6,7 @@ use nvml::User;
 use oci::HostPath;
 use std::{
     cell::{OnceCell, Ref, RefCell},
+    collections::HashMap,
     path::PathBuf,
 };
 
@@ -67,6 +68,8 @@ pub struct Machine {
     pub(crate) inside: Inside,
     /// Version of the driver.
     pub(crate) version: String,
+    /// Real places of the driver's files, as they were found, by their paths below the driver root.
+    pub(crate) known: RefCell<HashMap<String, HostPath>>,
     /// Looked at when it is first needed.
     inventory: OnceCell<Inventory>,
     /// Likewise.
@@ -92,7 +95,15 @@ impl Machine {
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);
         let version = working_driver(&roots, &inside)?;
-        Ok(Machine { settings, roots, inside, version, inventory: OnceCell::new(), facts: RefCell::new(None) })
+        Ok(Machine {
+            settings,
+            roots,
+            inside,
+            version,
+            known: RefCell::default(),
+            inventory: OnceCell::new(),
+            facts: RefCell::new(None),
+        })
     }
 
     /// The driver's version.

@@ -32,6 +32,8 @@ pub struct DriverOptions {
     pub no_fabricmanager: bool,
     /// No firmware.
     pub no_gsp_firmware: bool,
+    /// Look only at libraries and programs that one of these brings; the C library's callers get all.
+    pub only: Option<Capabilities>,
 }
 
 /// How the container's own CUDA compatibility libraries are treated (section 19).
@@ -101,6 +103,11 @@ impl InitOptions {
 }
 
 impl DriverOptions {
+    /// A file that these bring is looked at.
+    pub(crate) fn wants(&self, bring: Capabilities) -> bool {
+        self.only.is_none_or(|wanted| bring.meets(wanted))
+    }
+
     /// Reads an option string; without one there are no options.
     ///
     /// # Errors

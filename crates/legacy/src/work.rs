@@ -264,6 +264,9 @@ impl Machine {
 
     /// The real file behind a path below the driver root.
     fn source(&self, path: &str) -> Result<HostPath, Error> {
+        if let Some(known) = self.known.borrow().get(path) {
+            return Ok(known.clone());
+        }
         self.inside.resolve(path).map_err(|errno| Error::os(format!("stat failed: {path}"), errno))
     }
 }

@@ -1,7 +1,7 @@
 //! Carries out `plan::RootWork`: first looks what is missing, then makes just that.
 
 use crate::{
-    ContainerRoot, RootError,
+    ContainerRoot, Defence, RootError,
     folders::Folders,
     loader::{self, DropIn},
     place::{self, Placer},
@@ -129,7 +129,9 @@ impl ContainerRoot {
         match made.map_err(E::from).and_then(|()| last()) {
             Ok(()) => placer.commit(),
             Err(error) => {
-                placer.undo();
+                if Defence::Undo.stands() {
+                    placer.undo();
+                }
                 return Err(error);
             }
         }

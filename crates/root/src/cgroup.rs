@@ -3,7 +3,7 @@
 //! Only the legacy way needs this, where a hook adds devices to a container that the low-level runtime has restricted
 //! before (reference: libnvidia-container.md, 17). Elsewhere the rules stand in `config.json`.
 //!
-//! - [`find`] reads where the group is from two files of procfs, and [`of_process`] those files.
+//! - [`of_process`] finds the groups of a process ([`host::procfs::cgroups`]).
 //! - [`allow`] grants. In the first version of cgroups that is a line in `devices.allow`; in the second, programs in the
 //!   kernel decide, and each is replaced by one that asks our rules first. What allows the devices already is left alone,
 //!   so a second call changes nothing. A group that nothing restricts stays as it is.
@@ -12,17 +12,17 @@
 //! Kernels run both versions side by side, and a process has a group in each; a device must be allowed by both.
 
 mod bpf;
-pub mod find;
 mod program;
 mod rule;
 mod v1;
 mod v2;
 
-pub use find::{FindError, Group, Version, find};
+pub use host::procfs::cgroups::{FindError, Group, Version};
 pub use program::Unreadable;
 pub use rule::{Access, Kind, Rule};
 pub use v2::Replacing;
 
+use host::procfs::cgroups::device_groups;
 use oci::HostPath;
 use rustix::io::Errno;
 use std::{fs, io};
@@ -169,7 +169,7 @@ impl Granted {
 /// [`CgroupError::Unreadable`], as when the process has ended, and [`CgroupError::Find`].
 pub fn of_process(pid: u32) -> Result<Vec<Group>, CgroupError> {
     let groups = read(format!("/proc/{pid}/cgroup"))?;
-    Ok(find(&groups, &read("/proc/self/mountinfo".to_owned())?)?)
+    Ok(device_groups(&groups, &read("/proc/self/mountinfo".to_owned())?)?)
 }
 
 /// Both files are the kernel's own, but for the names of groups in them.

@@ -1,7 +1,7 @@
 //! A container's root directory, and reading in it.
 
 use crate::{
-    Resolver, RootError,
+    Defence, Resolver, RootError,
     resolve::{self, Last},
 };
 use oci::{ContainerPath, HostPath};
@@ -43,6 +43,8 @@ impl ContainerRoot {
         let failed = |source| RootError::Open { path: path.clone(), source };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = open(path.as_path(), flags, Mode::empty()).map_err(failed)?;
+        #[cfg(feature = "undefended")]
+        crate::undefended::leak(&fd);
         if same_file(&fstat(&fd).map_err(failed)?, &stat("/").map_err(failed)?) {
             return Err(RootError::HostRoot(path.clone()));
         }
@@ -76,6 +78,7 @@ impl ContainerRoot {
     pub fn read(&self, path: &ContainerPath, limit: usize) -> Result<Vec<u8>, RootError> {
         let found = self.find(path, Last::Follow).map_err(RootError::failed("open", path))?;
         let file = open_regular(found, path)?;
+        let limit = if Defence::BoundedReads.stands() { limit } else { i64::MAX as usize };
         // What is read is bounded too: a size is only what the file claims at this moment.
         let size = fstat(&file).map_err(RootError::failed("look at", path))?.st_size;
         if size > limit as i64 {
@@ -166,12 +169,15 @@ impl ContainerRoot {
 pub(crate) fn open_regular(found: OwnedFd, path: &ContainerPath) -> Result<File, RootError> {
     let failed = || RootError::failed("open", path);
     let status = fstat(&found).map_err(failed())?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+    if Defence::RegularOnly.stands() && FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return Err(RootError::NotRegular(path.clone()));
     }
     // The one way to turn such a descriptor into a readable one without looking the name up again.
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if !Defence::RegularOnly.stands() {
+        flags.remove(OFlags::NONBLOCK);
+    }
     Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(failed())?))
 }
 
@@ -196,6 +202,7 @@ fn listed_mount_of(file: BorrowedFd) -> Option<u64> {
 /// its own there).
 pub(crate) fn is_kernels_own(found: &OwnedFd, status: &Stat, host: &HostPath) -> bool {
     fstatfs(found).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
+        || !Defence::DriversParams.stands()
         || stat(host.as_path()).is_ok_and(|hosts| same_file(status, &hosts))
 }
 

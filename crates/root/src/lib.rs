@@ -13,6 +13,7 @@
 //!   [`ContainerRoot::set_permissions`]; [`ContainerRoot::writable`] and [`ContainerRoot::cover`] are for roots that are
 //!   read-only.
 //! - [`cgroup`] grants devices to a container that runs already.
+//! - [`Defence`] names what protects the host meanwhile, for whoever wants to see that it does.
 //! - [`mount`] is for whoever mounts the host's files from outside, as `nvidia-container-cli` does: in the mount namespace of
 //!   a process that [`namespace`] leads to.
 //! - [`child`] and [`signals`] are what running programs and services need of the system that takes `unsafe`.
@@ -24,6 +25,7 @@ pub mod child;
 mod compat;
 mod container;
 mod cover;
+mod defence;
 mod error;
 pub mod exec;
 mod folders;
@@ -39,11 +41,14 @@ mod profile;
 mod resolve;
 pub mod signals;
 mod survey;
+#[cfg(feature = "undefended")]
+mod undefended;
 mod writable;
 
 pub use apply::{Done, Step};
 pub use compat::CompatFound;
 pub use container::{ContainerRoot, Owner};
+pub use defence::Defence;
 pub use error::RootError;
 pub use permissions::Permissions;
 pub use resolve::Resolver;

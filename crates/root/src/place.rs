@@ -1,6 +1,6 @@
 //! Puts links and files into the root: each whole or not at all, and all of them or none.
 
-use crate::{ContainerRoot, Owner, RootError, folders::Folders, mount::Point};
+use crate::{ContainerRoot, Defence, Owner, RootError, folders::Folders, mount::Point};
 use oci::ContainerPath;
 use rustix::{
     fd::{AsFd, AsRawFd, OwnedFd, RawFd},
@@ -70,6 +70,11 @@ impl<'a> Placer<'a> {
     ) -> Result<(), RootError> {
         let owner = self.folders.root.owner();
         let folder = self.folder(&at.parent(), folder_mode)?;
+        #[cfg(feature = "undefended")]
+        if !Defence::NewFile.stands() {
+            let written = crate::undefended::write_in_place(&folder, at.file_name(), content);
+            return written.map_err(|_| RootError::failed("write", at)(Errno::IO));
+        }
         self.replace(folder, at, |folder, name| make_file(folder, name, content, mode, owner))
     }
 
@@ -303,13 +308,21 @@ fn make_link(
 }
 
 fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<u64, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
-    let made = file
-        .write_all(content)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        .and_then(|()| give(&file, mode, owner))
-        .and_then(|()| Ok(fstat(&file)?.st_ino));
+    let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if !Defence::NoFollow.stands() {
+        flags.remove(OFlags::EXCL | OFlags::NOFOLLOW);
+    }
+    // An empty file has nothing to hide until it belongs to the right owner.
+    let at_first = if content.is_empty() { Mode::from_raw_mode(mode) } else { Mode::RUSR | Mode::WUSR };
+    let mut file = File::from(openat(folder, name, flags, at_first)?);
+    let made =
+        file.write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)).and_then(|()| {
+            let status = fstat(&file)?;
+            if (status.st_uid, status.st_gid, status.st_mode & 0o7777) != (owner.uid, owner.gid, mode) {
+                give(&file, mode, owner)?;
+            }
+            Ok(status.st_ino)
+        });
     if made.is_err() {
         // Nobody has taken note of it yet.
         let _ = unlinkat(folder, name, AtFlags::empty());

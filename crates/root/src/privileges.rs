@@ -3,6 +3,7 @@
 //! A hook runs as root beside a container that may be hostile. It needs one or two capabilities for a millisecond; with
 //! the others gone, a fault in the rest of it is worth little to an attacker.
 
+use crate::Defence;
 use rustix::{
     io::Errno,
     process::{DumpableBehavior, chdir, set_dumpable_behavior},
@@ -65,9 +66,9 @@ pub fn enter_hook(keep: &[Capability]) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`] names the step that failed.
 pub fn forget_caller() -> Result<(), Refused> {
-    step("close inherited files", close_from(3))?;
-    step("forbid tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
-    step("forbid new privileges", set_no_new_privs(true))?;
+    step(Defence::ClosedFiles, "close inherited files", &|| close_from(3))?;
+    step(Defence::NotDumpable, "forbid tracing", &|| set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    step(Defence::NoNewPrivileges, "forbid new privileges", &|| set_no_new_privs(true))?;
     // SAFETY: no other thread reads the environment meanwhile, as the caller sees to; nobody holds a reference to a
     // variable, since the standard library hands out copies only.
     match unsafe { libc::clearenv() } {
@@ -84,8 +85,9 @@ pub fn forget_caller() -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`] names the step that failed.
 pub fn keep_only(keep: &[Capability]) -> Result<(), Refused> {
-    step("leave the working directory", chdir("/"))?;
-    step("drop capabilities", drop_all_but(keep.iter().map(|capability| capability.bit()).collect()))
+    let wanted: CapabilitySet = keep.iter().map(|capability| capability.bit()).collect();
+    step(Defence::LeftFolder, "leave the working directory", &|| chdir("/"))?;
+    step(Defence::FewCapabilities, "drop capabilities", &|| drop_all_but(wanted))
 }
 
 /// What a program does before it becomes another that works on a container: closes every descriptor but the three standard
@@ -94,11 +96,14 @@ pub fn keep_only(keep: &[Capability]) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`].
 pub fn close_inherited() -> Result<(), Refused> {
-    step("close inherited files", close_from(3))
+    step(Defence::ClosedFiles, "close inherited files", &|| close_from(3))
 }
 
-fn step(action: &'static str, result: Result<(), Errno>) -> Result<(), Refused> {
-    result.map_err(|source| Refused { action, source })
+fn step(defence: Defence, action: &'static str, act: &dyn Fn() -> Result<(), Errno>) -> Result<(), Refused> {
+    match defence.stands() {
+        true => act().map_err(|source| Refused { action, source }),
+        false => Ok(()),
+    }
 }
 
 fn drop_all_but(keep: CapabilitySet) -> Result<(), Errno> {

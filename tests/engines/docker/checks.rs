@@ -1,7 +1,10 @@
 //! What a user of Docker relies on.
 
-use super::engine::{Engine, IMAGE};
-use engines::{Answer, Check, GPU_0, count_gpus, equal, holds};
+use engines::{
+    Answer, Check, GPU_0, count_gpus,
+    docker::{Engine, IMAGE},
+    equal, holds,
+};
 use std::collections::BTreeSet;
 
 /// All checks, in the order they run. The last one changes the engine's flags.

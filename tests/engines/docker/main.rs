@@ -2,14 +2,13 @@
 //! of Debian trixie (26), which reads our CDI specs. Docker's `--gpus` and legacy mode have a suite of their own.
 
 mod checks;
-mod engine;
 mod with_cdi;
 mod with_hook;
 
-use engine::Engine;
 use engines::{
     Suite, cdi,
     cdi::Hooks,
+    docker::Engine,
     place::{Place, System},
 };
 use std::process::ExitCode;

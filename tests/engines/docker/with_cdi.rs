@@ -1,10 +1,11 @@
 //! What Docker does with CDI devices besides what every engine does.
 
-use super::{
-    checks::{changes, unchanged},
-    engine::{Engine, IMAGE},
+use super::checks::{changes, unchanged};
+use engines::{
+    Check, GPU_0, count_gpus,
+    docker::{Engine, IMAGE},
+    equal,
 };
-use engines::{Check, GPU_0, count_gpus, equal};
 
 /// All of it.
 pub const ALL: &[Check<Engine>] = &[

@@ -1,11 +1,12 @@
 //! Docker's `--gpus` without our runtime, which starts the prestart hook that is in the daemon's PATH; and our runtime in
 //! legacy mode, which starts the same hook. Both end in `nvidia-container-cli`.
 
-use super::{
-    checks::{changes, unchanged},
-    engine::{Engine, IMAGE},
+use super::checks::{changes, unchanged};
+use engines::{
+    Answer, Check, GPU_0, count_gpus,
+    docker::{Engine, IMAGE},
+    equal, holds,
 };
-use engines::{Answer, Check, GPU_0, count_gpus, equal, holds};
 use serde_json::Value;
 use std::fs;
 

@@ -4,6 +4,7 @@
 
 pub mod cdi;
 pub mod containerd;
+pub mod docker;
 pub mod place;
 
 use place::Place;

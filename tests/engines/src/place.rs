@@ -49,7 +49,10 @@ pub fn folder(variable: &str) -> Result<PathBuf, String> {
 
 impl Place {
     /// Runs this program again there; whether all went well. A place that this machine cannot have is said.
-    pub(crate) fn enter(self, suite: &str) -> Result<bool, String> {
+    ///
+    /// # Errors
+    /// What kept the program from being started there.
+    pub fn enter(self, suite: &str) -> Result<bool, String> {
         let machine = folder("CORTEN_MACHINES")?.join(format!("{}.toml", self.machine));
         let ourselves = env::current_exe().map_err(|why| why.to_string())?;
         let mut lab = Command::new(folder("CORTEN_LAB")?.join("lab"));

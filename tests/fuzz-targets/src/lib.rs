@@ -11,6 +11,7 @@ mod elf;
 mod hook_values;
 mod ldcache;
 mod ldconf;
+mod legacy;
 mod machine;
 mod names;
 mod nvml;
@@ -30,6 +31,7 @@ pub use elf::elf;
 pub use hook_values::hook_values;
 pub use ldcache::ldcache;
 pub use ldconf::ldconf;
+pub use legacy::legacy;
 pub use machine::machine;
 pub use names::names;
 pub use nvml::{kept, nvml_answer};
@@ -46,7 +48,7 @@ pub use transform::transform;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them; each is a file in `fuzz/fuzz_targets`, too.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     ("read_json", read_json),
     ("read_yaml", read_yaml),
     ("edits", edits),
@@ -66,6 +68,7 @@ pub const TARGETS: [Target; 20] = [
     ("kept", kept),
     ("state", state),
     ("hook_values", hook_values),
+    ("legacy", legacy),
     ("settings", settings),
 ];
 

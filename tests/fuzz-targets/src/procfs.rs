@@ -2,8 +2,8 @@
 
 use crate::parts;
 use host::procfs::{
-    Information, Majors, Params, below, bus_id, bus_numbers, mig_minor, mig_minors_of, module_in_motion, module_loaded,
-    of_kernel, seen_through, was_made_read_only,
+    Information, Majors, Params, below, bus_id, bus_numbers, cgroups::device_groups, mig_minor, mig_minors_of,
+    module_in_motion, module_loaded, of_kernel, seen_through, was_made_read_only,
 };
 use root::params::switched_off;
 
@@ -24,6 +24,10 @@ pub fn procfs(input: &[u8]) {
     assert!(module_in_motion(&text).is_none_or(|module| module.starts_with("nvidia")));
     if let Some(version) = of_kernel(&text) {
         assert!(version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    }
+    // Which groups, and where they are mounted.
+    if let Ok(groups) = device_groups(name, &text) {
+        assert!((1..=2).contains(&groups.len()));
     }
     let ids = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).take(8);
     for id in ids {

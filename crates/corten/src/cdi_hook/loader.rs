@@ -18,6 +18,10 @@ pub fn run(run: &Run) -> Result<()> {
     }
     let folders = hook_values::paths(run.values("folder"))?;
     let root = run.root_to_write()?;
+    #[cfg(feature = "undefended")]
+    if !root::Defence::NoLdconfig.stands() {
+        return crate::undefended::run_ldconfig(run.value("ldconfig-path"));
+    }
     let mut done = root.refresh_loader(&folders, &root.survey())?;
     unwritable::cover_all(&root, &mut done, NAME)?;
     run.verbosity.tell(&done);

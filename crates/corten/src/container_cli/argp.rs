@@ -221,4 +221,16 @@ mod tests {
             assert_eq!(read(text), Err(want), "{text}");
         }
     }
+
+    /// Whatever is said, reading ends, and nothing that is not an option is lost.
+    #[test]
+    fn every_line_ends() {
+        const WORDS: [&str; 12] = ["", "-", "--", "-c", "-cp", "-p7", "--p", "--pid=", "--=x", "word", "-u", "-ü"];
+        for number in 0..WORDS.len().pow(4) {
+            let words = (0..4).map(|place| WORDS[number / WORDS.len().pow(place) % WORDS.len()].to_owned());
+            let mut line = Line::new(OPTIONS, words.collect());
+            let read = std::iter::from_fn(|| line.next().ok().flatten()).take(100).count();
+            assert!(read <= 8, "{number}");
+        }
+    }
 }

@@ -48,6 +48,7 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
         no_persistenced: given.has("no-persistenced"),
         no_fabricmanager: given.has("no-fabricmanager"),
         no_gsp_firmware: given.has("no-gsp-firmware"),
+        only: Some(options.capabilities),
         ..DriverOptions::default()
     };
     let driver = machine.driver(&driver_options).map_err(Failure::detection)?;

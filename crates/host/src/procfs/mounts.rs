@@ -1,4 +1,4 @@
-//! What counts of the mounts in `/proc/PID/mountinfo`: which are read-only, and what lies on what.
+//! What counts of the mounts in `/proc/PID/mountinfo`: which are read-only, what lies on what, and what they show.
 
 /// The mount is read-only, and neither its file system is nor the mount on which it lies, which is where a low-level
 /// runtime found the root. `table` is a mountinfo (`proc_pid_mountinfo(5)`).
@@ -25,25 +25,33 @@ pub fn below(table: &str, top: u64) -> Vec<(u64, String)> {
 
 /// What counts of a line.
 #[derive(Debug, PartialEq, Eq)]
-struct Line {
+pub(super) struct Line<'a> {
     id: u64,
     parent: u64,
+    /// Which folder of its file system it shows.
+    pub(super) root: String,
     /// Where, as the reader sees it.
-    point: String,
+    pub(super) point: String,
     read_only: bool,
+    /// Type of the file system.
+    pub(super) kind: &'a str,
+    /// Options of the file system.
+    pub(super) system_options: &'a str,
     system_read_only: bool,
 }
 
-impl Line {
-    fn read(line: &str) -> Option<Line> {
+impl Line<'_> {
+    pub(super) fn read(line: &str) -> Option<Line<'_>> {
         let is_read_only = |options: &str| options.split(',').any(|option| option == "ro");
         let mut fields = line.split(' ');
         let (id, parent) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let point = unescaped(fields.nth(2)?);
+        let (root, point) = (unescaped(fields.nth(1)?), unescaped(fields.next()?));
         let read_only = is_read_only(fields.next()?);
-        // Optional fields end with a dash; type and source come next.
-        let system_read_only = is_read_only(fields.skip_while(|field| *field != "-").nth(3)?);
-        Some(Line { id, parent, point, read_only, system_read_only })
+        // Optional fields end with a dash; type, source and options come next.
+        let mut system = fields.skip_while(|field| *field != "-").skip(1);
+        let (kind, system_options) = (system.next()?, system.nth(1)?);
+        let system_read_only = is_read_only(system_options);
+        Some(Line { id, parent, root, point, read_only, kind, system_options, system_read_only })
     }
 }
 

@@ -131,6 +131,10 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         let file = open_regular(self.root.find(path, Last::Follow).ok()?, path).ok()?;
+        #[cfg(feature = "undefended")]
+        if !crate::Defence::BoundedElf.stands() {
+            elf::parse(&crate::undefended::read_whole(&file).ok()?).ok()?;
+        }
         let elf = elf::read_file(&file).ok()?;
         let flags = flags(elf.machine)?;
         let name = path.file_name();

@@ -22,6 +22,10 @@ use plan::{Layout, Link, Loader};
 use rustix::fs::{FileType, fstat};
 use std::collections::HashSet;
 
+/// Folders of a cache that are compared with those that were scanned. Real caches name fewer than a hundred; one that is
+/// made for it names as many as it has entries, each worth a way through forty links.
+const MAX_FOLDERS: usize = 4096;
+
 impl ContainerRoot {
     /// Makes the loader find the libraries in `folders`, and before them those in the folder of
     /// [`ContainerRoot::prefer_compat`]. Doing it again changes nothing. Where the loader's files cannot be written,
@@ -175,8 +179,12 @@ fn cache(
 /// what was put into the container, and what the cache does not list under any name of the folder (`/lib/…` is often
 /// `/usr/lib/…`).
 fn replace_stale(root: &ContainerRoot, cache: &mut Cache, scan: &Scan) -> Vec<Entry> {
-    let folders: HashSet<String> = cache.entries.iter().map(|entry| entry.folder().to_owned()).collect();
-    let aliases: HashSet<String> = folders.into_iter().filter(|folder| scan.has_folder(root, folder)).collect();
+    let mut folders: Vec<&str> = cache.entries.iter().map(Entry::folder).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders.truncate(MAX_FOLDERS);
+    let aliases: HashSet<String> =
+        folders.into_iter().filter(|folder| scan.has_folder(root, folder)).map(str::to_owned).collect();
     let key = |entry: &Entry| (entry.name.clone(), entry.flags);
     let mounted: HashSet<_> =
         scan.entries.iter().filter(|(_, mounted)| *mounted).map(|(entry, _)| key(entry)).collect();

@@ -42,6 +42,37 @@ fn odd_loader_files_are_replaced() {
     }
 }
 
+/// A line of a few bytes has a million names looked at, and the file has thousands of lines: all of them took hours.
+#[test]
+fn includes_with_wildcards_end() {
+    let mut tree = Tree::debian().file("etc/ld.so.conf", "include /g/*/*none\n".repeat(3000)).folder("g/names");
+    for name in 0..4096 {
+        fs::write(tree.path(&format!("g/names/{name}")), "").unwrap();
+    }
+    for name in 0..300 {
+        tree = tree.link(&format!("g/{name}"), "names");
+    }
+    let done = tree.apply(&work(&tree.root().survey())).unwrap();
+    let want = "/etc/ld.so.conf in the container includes too much, too deeply or too often; the rest is passed over";
+    assert_eq!(done.remarks, [want]);
+}
+
+/// What an image can have said about it is bounded too.
+#[test]
+fn remarks_end() {
+    let lines = |file: usize| -> String { (0..3000).map(|line| format!("include /{file}/{line}\n")).collect() };
+    let mut tree = Tree::debian().file("etc/ld.so.conf", "include /etc/c/1\n");
+    for depth in 1..10 {
+        tree = tree.file(&format!("etc/c/{depth}"), format!("include /etc/c/{}\n", depth + 1));
+    }
+    tree = tree.file("etc/c/9", "include /etc/deep/*\n");
+    for file in 0..50 {
+        tree = tree.file(&format!("etc/deep/{file}"), lines(file));
+    }
+    let done = tree.apply(&work(&tree.root().survey())).unwrap();
+    assert!((1..=32).contains(&done.remarks.len()), "{}", done.remarks.len());
+}
+
 #[test]
 fn odd_libraries_are_passed_over() {
     let folder = format!("usr/lib/{TRIPLET}");

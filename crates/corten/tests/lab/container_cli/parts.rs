@@ -135,6 +135,37 @@ fn a_hostile_image_leads_nowhere() {
     assert_same("outside", &before, &crate::stage::tree(&outside));
 }
 
+/// Somebody who shares the image exchanges its folders for links to the host's while it is configured.
+#[test]
+fn folders_that_become_links_meanwhile_lead_nowhere() {
+    let stage = Stage::new(&["debian"]);
+    let outside = stage.path("outside");
+    for folder in ["nvidia", "x86_64-linux-gnu", "550.54.14"] {
+        fs::create_dir_all(outside.join(folder)).unwrap();
+    }
+    let before = crate::stage::tree(&outside);
+    let script = format!(
+        r#"{CONTAINER} container "$B/rootfs"; mkdir -p "$R/etc/nvidia" "$R/usr/lib/firmware/nvidia" "$R/usr/bin"
+        exchange() {{
+            ln -s "$D/outside" "$1.link"
+            while :; do mv -T "$1" "$1.away" && mv -T "$1.link" "$1" && mv -T "$1" "$1.link"; mv -T "$1.away" "$1"; done
+        }}
+        for folder in etc/nvidia usr/lib/firmware/nvidia usr/bin; do exchange "$R/$folder" & jobs="$jobs $!"; done 2>/dev/null
+        outside() {{ nsenter -t $PID -m cut -d" " -f5 /proc/self/mountinfo | grep -v "^$R" | sort; }}
+        outside >"$D/mounts"; good=0 bad=0
+        for time in $(seq 20); do
+            if configure -cug -d all 2>>"$D/said"; then good=$((good + 1)); else bad=$((bad + 1)); fi
+            nsenter -t $PID -m sh -c 'umount -l $(cut -d" " -f5 /proc/self/mountinfo | grep "^$1/[elu]")' sh "$R" 2>/dev/null
+        done; kill $jobs; outside | cmp - "$D/mounts"; kill $PID; echo $((good + bad)); echo "$good good" >&2"#
+    );
+    let done = stage.on_machine("two-gpus", &script);
+    assert_prints("exchanged", &done, "20\n");
+    assert_same("outside", &before, &crate::stage::tree(&outside));
+    for line in stage.read("said").lines() {
+        assert!(line.starts_with("nvidia-container-cli: mount error: "), "{line}");
+    }
+}
+
 /// Exactly the GPUs that were selected have a node and an entry of the kernel's, whatever the list looks like.
 #[test]
 fn a_container_has_the_gpus_that_were_selected_and_no_other() {

@@ -42,6 +42,12 @@ fn opened(program: &[Instruction], major: u32, minor: u32) -> bool {
     run(program, Request { kind: 2, access: 6, major, minor }) == 1
 }
 
+/// Asks the kernel who the process is, and refuses.
+pub(in super::super) fn calling() -> Vec<Instruction> {
+    const CURRENT_UID_AND_GID: i32 = 15;
+    [vec![Instruction::new(CALL, 0, 0, 0, CURRENT_UID_AND_GID)], REFUSE.to_vec()].concat()
+}
+
 #[test]
 fn the_rules_are_asked_first_and_the_old_program_then() {
     let program = extended(&runtimes(), &[Rule::character(195, 0), Rule::character(195, 255)]);

@@ -3,10 +3,9 @@
 
 use super::*;
 use crate::cgroup::{
-    Access, Kind, Version, allow, allow_by,
+    Access, Group, Kind, Version, allow, allow_by,
     bpf::tests::{create_link, set_hardening},
-    find::Group,
-    program::tests::runtimes,
+    program::tests::{calling, runtimes},
 };
 use rustix::{
     fs::{CWD, FileType, makedev, mknodat},
@@ -37,7 +36,7 @@ impl Fixture {
         assert!(rustix::process::geteuid().is_root(), "these tests make cgroups and device nodes: run them as root");
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let name = format!("/corten-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let found = crate::cgroup::find(&format!("0::{name}\n"), &mounts);
+        let found = host::procfs::cgroups::device_groups(&format!("0::{name}\n"), &mounts);
         let group = found.expect("these tests need a mount of cgroup2").remove(0);
         fs::create_dir(group.path.as_path()).unwrap();
         let nodes = tempfile::tempdir().unwrap();
@@ -331,6 +330,21 @@ fn hardened_programs_are_extended_where_the_kernel_shows_them_and_named_elsewher
     assert!(matches!(error, CgroupError::Foreign { why: super::super::Unreadable::Hardened, .. }), "{said}");
     assert!(said.contains(&format!("BPF program {} (corten_devices)", fixture.attached()[0])), "{said}");
     assert!(said.contains("net.core.bpf_jit_harden"), "{said}");
+}
+
+#[test]
+fn a_program_that_calls_the_kernel_is_named_and_left_alone() {
+    let fixture = Fixture::new();
+    let program = bpf::load(&calling()).unwrap();
+    bpf::attach(fixture.fd().as_fd(), program.as_fd(), bpf::MULTI, None).unwrap();
+    restrict(&fixture, bpf::MULTI);
+    let before = fixture.attached();
+    let error = fixture.allow(&[RULE]).unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, CgroupError::Foreign { why: super::super::Unreadable::Linked, .. }), "{said}");
+    let id = bpf::info(program.as_fd()).unwrap().id;
+    assert!(said.contains(&format!("BPF program {id} (corten_devices), which cannot be extended: it calls")), "{said}");
+    assert_eq!(fixture.attached(), before, "not the other program either");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! An engine of our own: its own socket, data folder and pid file, gone when it is dropped.
+//! A Docker engine of our own: its own socket, data folder and pid file, gone when it is dropped.
 
-use engines::{
+use crate::{
     Answer, Programs, answer,
     cdi::{self, Consumer, Hooks},
-    make_root,
+    make_root, stop,
 };
 use std::{
     env, fs,
@@ -20,6 +20,7 @@ pub const IMAGE: &str = "corten-test";
 const SOCKET: &str = "unix:///run/docker.sock";
 
 /// A running `dockerd`.
+#[derive(Debug)]
 pub struct Engine {
     folder: PathBuf,
     bin: PathBuf,
@@ -44,6 +45,13 @@ impl Engine {
     }
 
     fn configured(programs: &Programs, settings: &str) -> Result<Engine, String> {
+        let engine = Engine::bare(programs, settings)?;
+        engine.import_image(&programs.lab)?;
+        Ok(engine)
+    }
+
+    /// Starts it with this `daemon.json` and without an image.
+    pub fn bare(programs: &Programs, settings: &str) -> Result<Engine, String> {
         // The data folder must not lie on an overlay, which the engine's own overlays could not lie on.
         let folder = env::temp_dir().join(format!("corten-docker-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
@@ -52,7 +60,6 @@ impl Engine {
         let daemon = spawn(&folder, &programs.bin, &[])?;
         let mut engine = Engine { folder, bin: programs.bin.clone(), daemon };
         engine.wait_until_it_answers()?;
-        engine.import_image(&programs.lab)?;
         Ok(engine)
     }
 
@@ -87,11 +94,16 @@ impl Engine {
     fn import_image(&self, lab: &Path) -> Result<(), String> {
         let root = self.folder.join("image");
         make_root(lab, &root)?;
+        self.import(&root, IMAGE)
+    }
+
+    /// Makes an image of a folder.
+    pub fn import(&self, root: &Path, name: &str) -> Result<(), String> {
         let mut tar = Command::new("tar");
-        tar.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
+        tar.arg("-C").arg(root).args(["-c", "."]).stdout(Stdio::piped());
         let mut tar = tar.spawn().map_err(|why| format!("could not start tar: {why}"))?;
         let stream = tar.stdout.take().ok_or("tar has no output")?;
-        let imported = client().args(["import", "-", IMAGE]).stdin(stream).stdout(Stdio::null()).status();
+        let imported = client().args(["import", "-", name]).stdin(stream).stdout(Stdio::null()).status();
         let packed = tar.wait().is_ok_and(|status| status.success());
         match packed && imported.is_ok_and(|status| status.success()) {
             true => Ok(()),
@@ -120,7 +132,7 @@ impl Engine {
     }
 
     fn stop(&mut self) {
-        engines::stop(&mut self.daemon);
+        stop(&mut self.daemon);
     }
 }
 

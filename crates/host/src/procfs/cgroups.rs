@@ -4,6 +4,7 @@
 //! Unlike the original's, the answer may be two groups. Where the kernel has the `devices` hierarchy of version 1, BPF
 //! programs of version 2 rule as well, and engines use what they see mounted; so what decides is what is mounted here.
 
+use super::mounts::Line;
 use oci::HostPath;
 
 /// Which interface a group has.
@@ -42,7 +43,7 @@ pub enum FindError {
 ///
 /// # Errors
 /// [`FindError`]. A process in the topmost group of version 1, which cannot be restricted, needs no mount for that.
-pub fn find(groups: &str, mounts: &str) -> Result<Vec<Group>, FindError> {
+pub fn device_groups(groups: &str, mounts: &str) -> Result<Vec<Group>, FindError> {
     let first = entry(groups, |controllers| controllers.split(',').any(|controller| controller == "devices"));
     let second = entry(groups, str::is_empty);
     let wanted = [(Version::V1, first), (Version::V2, second)];
@@ -81,7 +82,7 @@ fn entry(groups: &str, wanted: impl Fn(&str) -> bool) -> Option<&str> {
 /// The folder that shows the group `path`.
 fn locate(version: Version, path: &str, mounts: &str) -> Result<HostPath, FindError> {
     let mut problem = FindError::NotMounted(path.to_owned());
-    for mount in mounts.lines().filter_map(Mount::from_line).filter(|mount| mount.shows(version)) {
+    for mount in mounts.lines().filter_map(Line::read).filter(|mount| shows(mount, version)) {
         if mount.root == "/.." || mount.root.starts_with("/../") {
             problem = FindError::Outside(mount.root);
             continue;
@@ -105,50 +106,12 @@ fn below<'a>(path: &'a str, root: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// What a line of `mountinfo` says, as far as it matters.
-struct Mount<'a> {
-    root: String,
-    point: String,
-    kind: &'a str,
-    options: &'a str,
-}
-
-impl Mount<'_> {
-    fn from_line(line: &str) -> Option<Mount<'_>> {
-        let (mount, system) = line.split_once(" - ")?;
-        let mut mount = mount.split(' ').skip(3);
-        let (root, point) = (unescaped(mount.next()?), unescaped(mount.next()?));
-        let mut system = system.split(' ');
-        let (kind, options) = (system.next()?, system.nth(1)?);
-        Some(Mount { root, point, kind, options })
+/// It is a mount of that hierarchy.
+fn shows(mount: &Line, version: Version) -> bool {
+    match version {
+        Version::V1 => mount.kind == "cgroup" && mount.system_options.split(',').any(|option| option == "devices"),
+        Version::V2 => mount.kind == "cgroup2",
     }
-
-    fn shows(&self, version: Version) -> bool {
-        match version {
-            Version::V1 => self.kind == "cgroup" && self.options.split(',').any(|option| option == "devices"),
-            Version::V2 => self.kind == "cgroup2",
-        }
-    }
-}
-
-/// `\040` and its kin, as `mountinfo` writes blanks, tabs, line ends and backslashes.
-fn unescaped(field: &str) -> String {
-    let mut parts = field.split('\\');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(u8::is_ascii);
-        match code {
-            Some(code) => {
-                text.push(char::from(code));
-                text.push_str(&part[3..]);
-            }
-            None => {
-                text.push('\\');
-                text.push_str(part);
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -171,76 +134,75 @@ mod tests {
     fn the_first_version_is_the_line_of_the_controller() {
         let groups = "9:name=systemd:/x\n5:devices:/docker/abc\n";
         let want = group(Version::V1, "/sys/fs/cgroup/devices/docker/abc");
-        assert_eq!(find(groups, HYBRID), Ok(vec![want.clone()]));
+        assert_eq!(device_groups(groups, HYBRID), Ok(vec![want.clone()]));
         // Some machines mount controllers together.
         let mounts = HYBRID.replace("rw,devices", "rw,devices,freezer").replace("cgroup/devices", "cgroup/both");
         let want = group(Version::V1, "/sys/fs/cgroup/both/docker/abc");
-        assert_eq!(find("5:freezer,devices:/docker/abc\n", &mounts), Ok(vec![want]));
+        assert_eq!(device_groups("5:freezer,devices:/docker/abc\n", &mounts), Ok(vec![want]));
         // Not one that is only called alike.
-        assert_eq!(find("5:name=devices:/docker/abc\n", HYBRID), Err(FindError::NoEntry));
+        assert_eq!(device_groups("5:name=devices:/docker/abc\n", HYBRID), Err(FindError::NoEntry));
     }
 
     #[test]
     fn the_second_version_is_the_line_without_controllers() {
         let want = group(Version::V2, "/sys/fs/cgroup/system.slice/docker-abc.scope");
-        assert_eq!(find("0::/system.slice/docker-abc.scope\n", UNIFIED), Ok(vec![want]));
+        assert_eq!(device_groups("0::/system.slice/docker-abc.scope\n", UNIFIED), Ok(vec![want]));
     }
 
     #[test]
     fn a_machine_with_both_has_both() {
         let groups = "5:devices:/docker/abc\n0::/docker/abc\n";
         let (first, second) = ("/sys/fs/cgroup/devices/docker/abc", "/sys/fs/cgroup/unified/docker/abc");
-        assert_eq!(find(groups, HYBRID), Ok(vec![group(Version::V1, first), group(Version::V2, second)]));
+        assert_eq!(device_groups(groups, HYBRID), Ok(vec![group(Version::V1, first), group(Version::V2, second)]));
         // In the topmost group of a hierarchy that is not mounted, nothing is to be done there.
         let groups = "5:devices:/\n0::/docker/abc\n";
-        assert_eq!(find(groups, UNIFIED), Ok(vec![group(Version::V2, "/sys/fs/cgroup/docker/abc")]));
+        assert_eq!(device_groups(groups, UNIFIED), Ok(vec![group(Version::V2, "/sys/fs/cgroup/docker/abc")]));
         // Elsewhere it restricts.
         let groups = "5:devices:/docker\n0::/docker/abc\n";
-        assert_eq!(find(groups, UNIFIED), Err(FindError::NotMounted("/docker".into())));
+        assert_eq!(device_groups(groups, UNIFIED), Err(FindError::NotMounted("/docker".into())));
     }
 
     #[test]
     fn a_mounts_own_beginning_is_taken_off() {
         let mounts = "32 30 0:27 /docker/abc /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n";
         let want = group(Version::V1, "/sys/fs/cgroup/devices/inner");
-        assert_eq!(find("5:devices:/docker/abc/inner\n", mounts), Ok(vec![want]));
+        assert_eq!(device_groups("5:devices:/docker/abc/inner\n", mounts), Ok(vec![want]));
         assert_eq!(
-            find("5:devices:/docker/abc\n", mounts),
+            device_groups("5:devices:/docker/abc\n", mounts),
             Ok(vec![group(Version::V1, "/sys/fs/cgroup/devices")]),
             "the group itself"
         );
         let error = FindError::NotMounted("/docker/abcd".into());
-        assert_eq!(find("5:devices:/docker/abcd\n", mounts), Err(error), "another that only begins alike");
+        assert_eq!(device_groups("5:devices:/docker/abcd\n", mounts), Err(error), "another that only begins alike");
         // A second mount may show what the first does not.
         let both = format!("{mounts}{HYBRID}");
         let want = group(Version::V1, "/sys/fs/cgroup/devices/docker/abcd");
-        assert_eq!(find("5:devices:/docker/abcd\n", &both), Ok(vec![want]));
+        assert_eq!(device_groups("5:devices:/docker/abcd\n", &both), Ok(vec![want]));
     }
 
     #[test]
     fn what_is_outside_our_namespace_is_refused() {
         for root in ["/..", "/../../docker"] {
             let mounts = UNIFIED.replace(" / ", &format!(" {root} "));
-            let error = find("0::/x\n", &mounts).unwrap_err();
+            let error = device_groups("0::/x\n", &mounts).unwrap_err();
             assert_eq!(error, FindError::Outside(root.into()));
             assert!(error.to_string().starts_with("relative path in mount prefix"), "{error}");
         }
-        assert_eq!(find("0::/../x\n", UNIFIED), Err(FindError::Outside("/../x".into())));
+        assert_eq!(device_groups("0::/../x\n", UNIFIED), Err(FindError::Outside("/../x".into())));
         let dots = group(Version::V2, "/sys/fs/cgroup/..x/y..");
-        assert_eq!(find("0::/..x/y..\n", UNIFIED), Ok(vec![dots]), "names with dots are only names");
+        assert_eq!(device_groups("0::/..x/y..\n", UNIFIED), Ok(vec![dots]), "names with dots are only names");
     }
 
     #[test]
     fn names_may_hold_blanks_and_colons() {
         let mounts = UNIFIED.replace("/sys/fs/cgroup", r"/a\040b\134c");
         let want = group(Version::V2, r"/a b\c/cri-containerd:abc:x y");
-        assert_eq!(find("0::/cri-containerd:abc:x y\n", &mounts), Ok(vec![want]));
-        assert_eq!(unescaped(r"\04\999\x\"), r"\04\999\x\", "what is no escape stays");
+        assert_eq!(device_groups("0::/cri-containerd:abc:x y\n", &mounts), Ok(vec![want]));
     }
 
     #[test]
     fn a_process_without_groups_is_told() {
-        let error = find("", HYBRID).unwrap_err();
+        let error = device_groups("", HYBRID).unwrap_err();
         assert_eq!(
             error.to_string(),
             "failed to get device cgroup version: no devices or unified cgroup entries found"
@@ -250,7 +212,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_odd(groups in "([0-9]:(devices)?:[/.a\\\\0-9]{0,9}\n?){0,3}.{0,9}", mounts in "(3 3 0:1 [/.\\\\0-9a]{1,6} /[\\\\0-9é]{0,5} - cgroup2? x devices\n){0,3}.{0,20}") {
-            if let Ok(found) = find(&groups, &mounts) {
+            if let Ok(found) = device_groups(&groups, &mounts) {
                 prop_assert!(!found.is_empty());
             }
         }

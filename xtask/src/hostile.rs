@@ -1,0 +1,64 @@
+//! `cargo xtask hostile`: the suite of images that attack (`docs/security.md`), and the build that they must succeed against.
+//!
+//! That build has every defence under a switch and is linked dynamically, since being static is a defence too. It lies in
+//! a folder of its own, so that nothing that is installed is ever built with its feature.
+
+use crate::{
+    dist,
+    shell::{Outcome, say, workspace},
+    system, test,
+};
+use std::{
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+const HELP: &str = "\
+Usage: cargo xtask hostile [FILTER]
+
+Runs the suite of images that attack: every known escape of this class of programs and its neighbours, against the shim
+and each hook, under runc, crun and Docker. FILTER is a part of an attack's, an operation's or a defence's name; `--list`
+is no part of one, and lists them.
+";
+
+/// What the suite needs from the distribution.
+pub const NEEDS: [&system::Need; 4] = [&system::RUNC, &system::CRUN, &system::DOCKER, &system::STRACE];
+
+/// `cargo xtask hostile`.
+pub fn run(arguments: &[String]) -> Outcome {
+    if arguments.iter().any(|word| word.starts_with('-') && word != "--list") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    system::ensure(&NEEDS)?;
+    dist::run_all()?;
+    build()?;
+    say("attacking");
+    let mut suite = test::command()?;
+    suite.args(["--package", "corten-hostile", "--no-fail-fast", "--"]);
+    crate::shell::run(suite.args(arguments))
+}
+
+/// The folder of the programs that can be attacked.
+pub fn folder() -> PathBuf {
+    workspace().join("target/undefended/bin")
+}
+
+/// Builds them.
+pub fn build() -> Outcome {
+    say("building the programs that are attacked without their defences");
+    let built = workspace().join("target/undefended");
+    dist::build_with(&built, "lab", &["corten"], None, &["corten/undefended"])?;
+    dist::make_folder(&folder())?;
+    dist::install(&built.join("lab/corten"), &folder().join("corten"))?;
+    link_helper()?;
+    dist::link_programs(&folder())
+}
+
+/// The helper that asks NVML is looked for beside the executable; it has no defence of this kind.
+fn link_helper() -> Outcome {
+    let helper = folder().join("corten-nvml");
+    let _ = std::fs::remove_file(&helper);
+    let to: &Path = &dist::folder().join("bin/corten-nvml");
+    symlink(to, &helper).map_err(|why| format!("could not link {}: {why}", helper.display()))
+}
