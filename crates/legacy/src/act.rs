@@ -16,7 +16,7 @@ use plan::{
     compat::{CompatLibrary, HostVersions},
 };
 use root::{
-    ContainerRoot, RootError,
+    ContainerRoot, RootError, Step,
     mount::{Mount, Prepared, Technique, What},
 };
 use rustix::io::Errno;
@@ -103,7 +103,7 @@ impl Container {
             false => root.refresh_loader(&folders, layout)?,
         };
         done.remarks.iter().for_each(|remark| log::warn!("{remark}"));
-        Ok(())
+        done.needed.iter().try_for_each(|step| cover(root, step))
     }
 
     fn folders(&self, layout: &Layout) -> Vec<ContainerPath> {
@@ -141,6 +141,14 @@ fn later_libcuda(
         verdict.why
     );
     Ok(verdict.prefer.then_some(found.folder))
+}
+
+/// In a root that cannot be written the loader's file gets its content as a mount over it, if there is such a file.
+fn cover(root: &ContainerRoot, step: &Step) -> Result<(), RootError> {
+    match step {
+        Step::File { path, content, .. } if root.is_file(path) => root.cover(path, content),
+        step => Err(RootError::Failed { action: "create", path: step.path().clone(), source: Errno::ROFS }),
+    }
 }
 
 enum LoaderOr {

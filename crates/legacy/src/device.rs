@@ -1,7 +1,7 @@
 //! The GPUs and MIG devices of a machine, as `nvc_device_info_new` gives them (section 11).
 
-use crate::{Error, Machine, nvml_answer};
-use host::{GpuFacts, Inventory, MigFacts, NvmlFacts, Wanted};
+use crate::{Error, Machine, caps::Style, nvml_answer};
+use host::{GpuFacts, MigFacts, Wanted};
 
 /// A character device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,12 +86,13 @@ impl Machine {
     pub fn devices(&self, detail: Detail) -> Result<DeviceInfo, Error> {
         log::info!("requesting device information with ''");
         let inventory = self.inventory()?;
-        let unnamed = |gpu: &host::Gpu| gpu.uuid.is_empty() || !gpu.mig.is_empty();
+        let unnamed = |gpu: &host::Gpu| gpu.uuid.is_empty() || !gpu.mig.is_empty() || self.has_instances(gpu);
         let facts = match detail == Detail::All || inventory.gpus.iter().any(unnamed) {
             true => Some(self.ask_nvml(inventory)?),
             false => None,
         };
-        let info = combine(inventory, facts.as_ref());
+        let known = |gpu: &host::Gpu| facts.as_ref()?.gpus.iter().find(|known| known.bus_id == gpu.bus_id);
+        let info = DeviceInfo { gpus: inventory.gpus.iter().map(|gpu| self.describe(gpu, known(gpu))).collect() };
         for gpu in &info.gpus {
             log::info!("listing device {} ({} at {})", gpu.node.path, gpu.uuid, gpu.bus_id);
         }
@@ -107,6 +108,46 @@ impl Machine {
         let (major, minor) = facts.cuda_version.ok_or_else(nvml_answer::unsaid)?;
         Ok(format!("{major}.{minor}"))
     }
+
+    fn describe(&self, gpu: &host::Gpu, known: Option<&GpuFacts>) -> Gpu {
+        let name = known.map(|known| known.name.clone()).filter(|name| !name.is_empty());
+        let uuid = known.map(|known| known.uuid.clone()).filter(|uuid| !uuid.is_empty());
+        let folder = format!("{CAPABILITIES}/gpu{}/mig", gpu.minor);
+        let mig = |mig: &MigFacts| {
+            let gpu_instance_path = format!("{folder}/gi{}", mig.gpu_instance);
+            let compute_instance_path = format!("{gpu_instance_path}/ci{}", mig.compute_instance);
+            // One that is just being removed NVML may still list.
+            self.proc_file(&compute_instance_path).as_path().is_dir().then(|| MigDevice {
+                uuid: mig.uuid.clone(),
+                slot: mig.index,
+                gpu_instance: mig.gpu_instance,
+                compute_instance: mig.compute_instance,
+                gpu_instance_path,
+                compute_instance_path,
+            })
+        };
+        Gpu {
+            model: name.unwrap_or_else(|| gpu.model.clone()),
+            uuid: uuid.unwrap_or_else(|| gpu.uuid.clone()),
+            bus_id: long_bus_id(&gpu.bus_id),
+            arch: known
+                .and_then(|known| known.compute_capability)
+                .map_or_else(String::new, |(major, minor)| format!("{major}.{minor}")),
+            brand: known.map_or_else(String::new, |known| known.brand.clone()),
+            node: DeviceNode { path: format!("/dev/nvidia{}", gpu.minor), major: gpu.node.major, minor: gpu.minor },
+            mig_capable: gpu.mig_capable,
+            mig: known.map_or(&[][..], |known| &known.mig).iter().filter_map(mig).collect(),
+        }
+    }
+
+    /// Where files of procfs are what opens capabilities, `host` does not list the devices that they are for.
+    fn has_instances(&self, gpu: &host::Gpu) -> bool {
+        if !gpu.mig_capable || self.caps_style() == Style::Device {
+            return false;
+        }
+        let names = std::fs::read_dir(self.proc_file(&format!("{CAPABILITIES}/gpu{}/mig", gpu.minor)).as_path());
+        names.is_ok_and(|names| names.flatten().any(|name| name.file_name().to_string_lossy().starts_with("gi")))
+    }
 }
 
 /// What is looked at for devices.
@@ -118,46 +159,6 @@ pub(crate) const WANTED: Wanted = Wanted {
     extras: false,
     explicit_libraries: false,
 };
-
-fn combine(inventory: &Inventory, facts: Option<&NvmlFacts>) -> DeviceInfo {
-    let gpus = inventory.gpus.iter().map(|gpu| {
-        let known = facts.and_then(|facts| facts.gpus.iter().find(|known| known.bus_id == gpu.bus_id));
-        describe(gpu, known)
-    });
-    DeviceInfo { gpus: gpus.collect() }
-}
-
-fn describe(gpu: &host::Gpu, known: Option<&GpuFacts>) -> Gpu {
-    let name = known.map(|known| known.name.clone()).filter(|name| !name.is_empty());
-    let uuid = known.map(|known| known.uuid.clone()).filter(|uuid| !uuid.is_empty());
-    let folder = format!("{CAPABILITIES}/gpu{}/mig", gpu.minor);
-    let mig = |mig: &MigFacts| {
-        let exists = gpu
-            .mig
-            .iter()
-            .any(|real| (real.gpu_instance, real.compute_instance) == (mig.gpu_instance, mig.compute_instance));
-        exists.then(|| MigDevice {
-            uuid: mig.uuid.clone(),
-            slot: mig.index,
-            gpu_instance: mig.gpu_instance,
-            compute_instance: mig.compute_instance,
-            gpu_instance_path: format!("{folder}/gi{}", mig.gpu_instance),
-            compute_instance_path: format!("{folder}/gi{}/ci{}", mig.gpu_instance, mig.compute_instance),
-        })
-    };
-    Gpu {
-        model: name.unwrap_or_else(|| gpu.model.clone()),
-        uuid: uuid.unwrap_or_else(|| gpu.uuid.clone()),
-        bus_id: long_bus_id(&gpu.bus_id),
-        arch: known
-            .and_then(|known| known.compute_capability)
-            .map_or_else(String::new, |(major, minor)| format!("{major}.{minor}")),
-        brand: known.map_or_else(String::new, |known| known.brand.clone()),
-        node: DeviceNode { path: format!("/dev/nvidia{}", gpu.minor), major: gpu.node.major, minor: gpu.minor },
-        mig_capable: gpu.mig_capable,
-        mig: known.map_or(&[][..], |known| &known.mig).iter().filter_map(mig).collect(),
-    }
-}
 
 /// The bus id with a domain of eight digits and function 0, as NVML's numbers are printed.
 fn long_bus_id(short: &str) -> String {

@@ -30,6 +30,9 @@ impl Container {
         }
         let rules: Vec<Rule> = devices.iter().map(|(major, minor)| Rule::character(*major, *minor)).collect();
         let granted = cgroup::allow(&groups, &rules).map_err(|error| failed(&error))?;
+        for id in granted.inherited() {
+            log::warn!("BPF program {id} of a group further up may refuse devices nevertheless");
+        }
         Ok(Grant(Some(granted)))
     }
 }

@@ -10,18 +10,22 @@ use std::{env, fs, path::PathBuf};
 /// Command lines that are tried on machines that work.
 const LINES: &str = include_str!("container_cli/lines.txt");
 
-/// Machines, and what is tried there.
-const MACHINES: &[(&str, &str)] = &[
-    ("two-gpus", LINES),
-    ("mig", LINES),
-    ("debian-alternatives", "list\ninfo\n"),
-    (
-        "other-root",
-        "list\n--root=/run/nvidia/driver list\n--root /run/nvidia/driver info\n-r/run/nvidia/driver -l/x list\n",
-    ),
-    ("old-frontend", "list\ninfo\nconfigure --pid=1 /root\nlist -d nonsense\n"),
-    ("no-gpu", "list\ninfo\nconfigure --pid=1 /root\nlist --imex-channel=x\n"),
+/// A driver so old that files of procfs are what opens MIG's capabilities.
+const WITHOUT_CAPS: &str = "sed /nvidia-caps/d /proc/devices >devices; mount --bind devices /proc/devices";
+
+/// What is recorded as, machines, what is changed there, and what is tried then.
+const MACHINES: &[(&str, &str, &str, &str)] = &[
+    ("two-gpus", "two-gpus", ":", LINES),
+    ("mig", "mig", ":", LINES),
+    ("mig-by-procfs", "mig", WITHOUT_CAPS, "list\nlist -d 0:1\nlist -d 0\nlist -d all --mig-config=all\n"),
+    ("debian-alternatives", "debian-alternatives", ":", "list\ninfo\n"),
+    ("other-root", "other-root", ":", OTHER_ROOT),
+    ("old-frontend", "old-frontend", ":", "list\ninfo\nconfigure --pid=1 /root\nlist -d nonsense\n"),
+    ("no-gpu", "no-gpu", ":", "list\ninfo\nconfigure --pid=1 /root\nlist --imex-channel=x\n"),
 ];
+
+const OTHER_ROOT: &str =
+    "list\n--root=/run/nvidia/driver list\n--root /run/nvidia/driver info\n-r/run/nvidia/driver -l/x list\n";
 
 /// A container: which machine, what kind of root, and the words between `configure --pid=PID` and the root.
 const CONTAINERS: &[(&str, &str, &str, &str)] = &[
@@ -59,10 +63,10 @@ const LOOK: &str = r#"
 
 #[test]
 fn what_is_printed_is_the_originals() {
-    for (machine, lines) in MACHINES {
-        compare(machine, machine, |program| {
+    for (name, machine, before, lines) in MACHINES {
+        compare(name, machine, |program| {
             let calls = lines.lines().map(|line| format!("echo '$ {line}'; {program} {line} || echo \"= $?\"\n"));
-            calls.collect()
+            format!("{before}\n{}", calls.collect::<String>())
         });
     }
 }

@@ -19,6 +19,7 @@ mod origin;
 mod procfs;
 mod request;
 mod requirements;
+mod settings;
 mod specs;
 mod state;
 mod transform;
@@ -38,6 +39,7 @@ pub use origin::origin;
 pub use procfs::procfs;
 pub use request::request;
 pub use requirements::requirements;
+pub use settings::settings;
 pub use specs::{read_json, read_yaml};
 pub use state::state;
 pub use transform::transform;
@@ -46,7 +48,7 @@ pub use transform::transform;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them; each is a file in `fuzz/fuzz_targets`, too.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     ("read_json", read_json),
     ("read_yaml", read_yaml),
     ("edits", edits),
@@ -67,6 +69,7 @@ pub const TARGETS: [Target; 20] = [
     ("state", state),
     ("hook_values", hook_values),
     ("legacy", legacy),
+    ("settings", settings),
 ];
 
 /// What separates the parts of an input that has several.

@@ -114,7 +114,7 @@ fn many_at_once_all_succeed() {
     let script = format!(
         r#"{CONTAINER}
         for number in $(seq 64); do
-            cp -a "$B/rootfs" "$D/root$number"; container "$D/root$number"; pids="$pids $PID"
+            cp -al "$B/rootfs" "$D/root$number"; container "$D/root$number"; pids="$pids $PID"
         done
         number=0 jobs=
         for PID in $pids; do

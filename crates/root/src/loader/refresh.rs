@@ -39,7 +39,7 @@ impl ContainerRoot {
     }
 
     /// [`ContainerRoot::prefer_compat`] and [`ContainerRoot::refresh_loader`] in one: when the second fails, nothing of the
-    /// first stays. Where `/etc` cannot be written nothing can be preferred.
+    /// first stays. Where `/etc` cannot be written nothing can be preferred, and a remark says so.
     ///
     /// # Errors
     /// [`RootError`]; whatever this call had changed until then is undone.
@@ -49,12 +49,15 @@ impl ContainerRoot {
         folders: &[ContainerPath],
         layout: &Layout,
     ) -> Result<Done, RootError> {
+        let step = DropIn::Compat.with(self, preferred.map(std::slice::from_ref).unwrap_or_default())?;
         if self.is_read_only(&DropIn::Compat.file()) {
-            return self.refresh_loader(folders, layout);
+            let mut done = self.refresh_loader(folders, layout)?;
+            let remark = |step: Step| format!("{} cannot be written; the driver's own libcuda is used", step.path());
+            done.remarks.extend(step.map(remark));
+            return Ok(done);
         }
         let former = DropIn::Compat.read(self)?;
         let left = former.into_iter().filter(|former| Some(former) != preferred).collect();
-        let step = DropIn::Compat.with(self, preferred.map(std::slice::from_ref).unwrap_or_default())?;
         self.refresh(Preferred { folders: preferred.cloned().into_iter().collect(), left, step }, folders, layout)
     }
 

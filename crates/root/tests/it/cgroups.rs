@@ -2,6 +2,7 @@
 //! them, and of version 2 in a mount namespace that shows nothing else.
 
 use crate::hook::inside_namespace;
+use oci::HostPath;
 use root::cgroup::{Group, Rule, Version, allow, of_process};
 use std::{
     fs,
@@ -112,17 +113,47 @@ fn configure(path: &Path) {
     fs::write(path, config.to_string()).unwrap();
 }
 
+/// The `devices` hierarchy of version 1; without it, says so.
+fn devices_hierarchy() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let point = mounts.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        (kind.starts_with("cgroup ") && kind.ends_with("devices")).then(|| mount.split(' ').nth(4))?
+    });
+    if point.is_none() {
+        eprintln!("skipped: this machine has no `devices` hierarchy of cgroups version 1");
+    }
+    point.map(PathBuf::from)
+}
+
 #[test]
 fn a_container_of_version_1() {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let is_mount = |line: &str| {
-        line.split(" - ").nth(1).is_some_and(|kind| kind.starts_with("cgroup ") && kind.ends_with("devices"))
-    };
-    if !mounts.lines().any(is_mount) {
-        eprintln!("skipped: this machine has no `devices` hierarchy of cgroups version 1");
-        return;
+    if devices_hierarchy().is_some() {
+        Container::start("v1").grants_and_takes_back(Version::V1);
     }
-    Container::start("v1").grants_and_takes_back(Version::V1);
+}
+
+#[test]
+fn a_group_cannot_have_more_than_the_one_above_it() {
+    let Some(hierarchy) = devices_hierarchy() else { return };
+    let above = hierarchy.join(format!("corten-above-{}", std::process::id()));
+    let group = above.join("group");
+    let allowed = format!("c {MAJOR}:{OTHER} rwm");
+    let devices = [Rule::character(MAJOR, OTHER), Rule::character(MAJOR, GRANTED)];
+    fs::create_dir(&above).unwrap();
+    fs::write(above.join("devices.deny"), "a").unwrap();
+    fs::write(above.join("devices.allow"), &allowed).unwrap();
+    // It begins with what the one above has.
+    fs::create_dir(&group).unwrap();
+    fs::write(group.join("devices.deny"), &allowed).unwrap();
+    let groups = [Group { version: Version::V1, path: HostPath::new(group.to_str().unwrap()).unwrap() }];
+    let error = allow(&groups, &devices).unwrap_err().to_string();
+    let list = fs::read_to_string(group.join("devices.list")).unwrap();
+    fs::remove_dir(&group).unwrap();
+    fs::remove_dir(&above).unwrap();
+    let rule = format!("may not be given `c {MAJOR}:{GRANTED} rw`, since the group above it does not have that");
+    assert!(error.ends_with(&rule), "{error}");
+    assert_eq!(list, "", "the device that was granted before is taken back");
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn partitioning_shows_capabilities_once_and_read_only() {
 fn missing_nodes_are_made_where_that_is_asked_for() {
     let stage = Stage::new(&["debian"]);
     let script = r#"CLI="${SHIM%/*}/nvidia-container-cli"; rm -rf /dev/nvidia* /dev/char/195:* /dev/char/51*
-        "$CLI" list 2>&1; "$CLI" -k list -d 0 --imex-channel=3
+        "$CLI" list 2>&1; "$CLI" -k --no-create-imex-channels list --imex-channel 3 >/dev/null
+        [ ! -e /dev/nvidia-caps-imex-channels ] || echo channels; "$CLI" -k list -d 0 --imex-channel=3
         for node in ctl 0 1 -uvm -uvm-tools -modeset -caps/nvidia-cap1 -caps-imex-channels/channel3; do
             stat -c '%n %F %t:%T %a' /dev/nvidia$node
         done; readlink /dev/char/195:255"#;
@@ -164,6 +165,31 @@ fn folders_that_become_links_meanwhile_lead_nowhere() {
     for line in stage.read("said").lines() {
         assert!(line.starts_with("nvidia-container-cli: mount error: "), "{line}");
     }
+}
+
+/// A root that has all places and cannot be written: the loader's cache is a mount, too.
+#[test]
+fn roots_that_cannot_be_written_get_their_cache_as_a_mount() {
+    let stage = Stage::new(&["debian"]);
+    let script = format!(
+        r#"{CONTAINER} cp "$B/rootfs/etc/ld.so.cache" "$D/cache"; container "$B/rootfs"; configure -cu -d 0 || exit 1; kill $PID
+        cp "$D/cache" "$B/rootfs/etc/ld.so.cache"; container "$B/rootfs"
+        nsenter -t $PID -m mount -o remount,bind,ro "$R"
+        for time in 1 2; do
+            configure -cu -d 0 || exit 1
+            nsenter -t $PID -m sh -c 'ldconfig -p -C "$1/etc/ld.so.cache" | grep -c "libcuda.so.1 "; grep -c "$1/" /proc/self/mountinfo' sh "$R"
+        done; kill $PID; cmp "$D/cache" "$B/rootfs/etc/ld.so.cache"
+        rm "$B/rootfs/etc/ld.so.cache"; container "$B/rootfs"; nsenter -t $PID -m mount -o remount,bind,ro "$R"
+        configure -cu -d 0 && chroot /proc/$PID/root/"$R" /usr/bin/nvidia-smi -L; kill $PID"#
+    );
+    let done = stage.on(&[], &script);
+    let printed = stdout(&done);
+    let lines: Vec<_> = printed.lines().collect();
+    assert!(done.status.success() && lines.len() == 5, "{printed}{}", stderr(&done));
+    assert_eq!((lines[0], lines[1]), (lines[2], lines[3]));
+    assert_eq!(lines[0], "1");
+    // Without a cache its loader looks in the folder itself.
+    assert_eq!(format!("{}\n", lines[4]), crate::stage::GPU_0);
 }
 
 /// Exactly the GPUs that were selected have a node and an entry of the kernel's, whatever the list looks like.
