@@ -16,7 +16,7 @@ pub fn with_libraries_of_image(mut mounts: Vec<Mount>, root: &HostPath, places: 
     let Some(folder) = folder.map(|folder| root.join(folder.as_str())) else { return mounts };
     for entry in fs::read_dir(folder.as_path()).into_iter().flatten().flatten() {
         let Ok(path) = fs::canonicalize(entry.path()) else { continue };
-        let Ok(source) = HostPath::new(&path.to_string_lossy()) else { continue };
+        let Ok(source) = HostPath::new(path.to_string_lossy()) else { continue };
         let kind = if path.is_dir() { Kind::Folder { with_mounts: true } } else { Kind::File };
         let at = ContainerPath::root().join("usr/lib").join(&entry.file_name().to_string_lossy());
         let what = What::Host(Source { path: source, kind });
