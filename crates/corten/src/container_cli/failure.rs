@@ -26,11 +26,12 @@ impl Failure {
     }
 
     /// While the machine is looked at. The original starts NVML before anything else, so that what is wrong with it is a
-    /// failure to initialise, whoever asks.
+    /// failure to initialise, whoever asks. But that it lacks a function shows only when that is needed.
     pub fn detection(error: Error) -> Failure {
         let text = error.to_string();
         let of_nvml = ["nvml error:", "load library failed:", "driver rpc error:"];
-        let category = if of_nvml.iter().any(|start| text.starts_with(start)) { "initialization" } else { "detection" };
+        let starts = of_nvml.iter().any(|start| text.starts_with(start)) && !text.ends_with("function not found");
+        let category = if starts { "initialization" } else { "detection" };
         Failure::of(category)(error)
     }
 

@@ -1,5 +1,6 @@
 //! `nvidia-container-cli configure` as a hook of real runtimes, again and again, by many at once, and when something fails.
 
+mod old_nvml;
 mod parts;
 
 use crate::stage::{GPU_0, RUNTIMES, Stage, assert_prints, assert_same, stderr, stdout, tree};
