@@ -17,7 +17,7 @@ use rustix::{
 };
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 /// Names looked at in one folder.
@@ -95,11 +95,16 @@ pub(super) struct Reader<'a> {
     pub(super) opened: usize,
     /// A folder holds what a process that was killed left there.
     pub(super) litter: bool,
+    /// What files said that were read, by device and inode: most libraries have a link or two beside them.
+    known: HashMap<(u64, u64), Option<Facts>>,
 }
+
+/// What counts of a file that is a library: flags of its entries, and `DT_SONAME`.
+type Facts = (u32, Option<String>);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(root: &'a ContainerRoot) -> Self {
-        Reader { root, mount: None, opened: 0, litter: false }
+        Reader { root, mount: None, opened: 0, litter: false, known: HashMap::new() }
     }
 
     /// The libraries of one folder, the best file of each soname.
@@ -123,32 +128,45 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one candidate; `None` if it is not a library for this architecture.
-    fn read(&self, path: &ContainerPath, kind: FileType) -> Option<Library> {
+    fn read(&mut self, path: &ContainerPath, kind: FileType) -> Option<Library> {
         let is_link = match kind {
             FileType::Symlink => true,
             FileType::RegularFile => false,
             FileType::Unknown => is_link(self.root, path),
             _ => return None,
         };
-        let file = open_regular(self.root.find(path, Last::Follow).ok()?, path).ok()?;
-        #[cfg(feature = "undefended")]
-        if !crate::Defence::BoundedElf.stands() {
-            elf::parse(&crate::undefended::read_whole(&file).ok()?).ok()?;
-        }
-        let elf = elf::read_file(&file).ok()?;
-        let flags = flags(elf.machine)?;
+        let found = self.root.find(path, Last::Follow).ok()?;
+        let mounted = self.mount.is_some_and(|mount| mount_of(found.as_fd()).is_some_and(|other| other != mount));
+        let identity = fstat(&found).ok().map(|status| (status.st_dev, status.st_ino))?;
+        let (flags, soname) = match self.known.get(&identity) {
+            Some(known) => known.clone()?,
+            None => {
+                let facts = facts(found, path);
+                self.known.insert(identity, facts.clone());
+                facts?
+            }
+        };
         let name = path.file_name();
         // A soname with a slash is no name of a file, here or for a loader.
-        let soname = elf.soname.filter(|soname| !soname.contains('/')).unwrap_or_else(|| name.to_owned());
+        let soname = soname.filter(|soname| !soname.contains('/')).unwrap_or_else(|| name.to_owned());
         // A link of the soname's name stands for itself, and so does one for the linker (`libx.so` for `libx.so.1`). Any
         // other link is taken for a library of its own.
         let stands_for_itself = is_link && (name == soname || (name.ends_with(".so") && soname.starts_with(name)));
         let soname = if stands_for_itself { name.to_owned() } else { soname };
-        let mounted = self.mount.is_some_and(|mount| mount_of(file.as_fd()).is_some_and(|other| other != mount));
-        let identity = fstat(&file).ok().map(|status| (status.st_dev, status.st_ino))?;
         let file = name.to_owned();
         Some(Library { soname, flags, file, is_link: stands_for_itself, has_soname: false, mounted, identity })
     }
+}
+
+/// `None` if it is not a library for this architecture.
+fn facts(found: OwnedFd, path: &ContainerPath) -> Option<Facts> {
+    let file = open_regular(found, path).ok()?;
+    #[cfg(feature = "undefended")]
+    if !crate::Defence::BoundedElf.stands() {
+        elf::parse(&crate::undefended::read_whole(&file).ok()?).ok()?;
+    }
+    let elf = elf::read_file(&file).ok()?;
+    Some((flags(elf.machine)?, elf.soname))
 }
 
 /// `lib*.so*` and `ld-*.so*`, but no debugger script and nothing that a package manager has half unpacked.

@@ -63,7 +63,8 @@ impl ContainerRoot {
 
     fn refresh(&self, preferred: Preferred, folders: &[ContainerPath], layout: &Layout) -> Result<Done, RootError> {
         let mut done = Done::default();
-        let mut reader = Reader { mount: self.mount(), ..Reader::new(self) };
+        let mut reader = Reader::new(self);
+        reader.mount = self.mount();
         let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()));
         let driver = Scan::of(&mut reader, existing(self, folders.iter().cloned()));
 
