@@ -1,4 +1,4 @@
 //! libFuzzer for `fuzz_targets::machine`, where it says what must hold.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_targets::machine(input));
+corten_fuzz::target!(machine);

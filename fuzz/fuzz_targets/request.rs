@@ -1,4 +1,4 @@
 //! libFuzzer for `fuzz_targets::request`, where it says what must hold.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_targets::request(input));
+corten_fuzz::target!(request);

@@ -19,16 +19,28 @@ use std::{
 };
 
 const HELP: &str = "\
-Usage: cargo xtask fuzz [TARGET]... [--seconds N]
+Usage: cargo xtask fuzz [TARGET]... [--seconds N] [--seed N]
 
 Builds the fuzz targets with libFuzzer and runs each for N seconds (20 if not said), as many at a time as there are
 processors. A run begins with the inputs in fuzz/corpus and those that earlier runs have left in target/fuzz/corpus.
 An input for which something does not hold is kept in target/fuzz/found and named.
+
+With --seed a run is the same each time, as far as its seconds take it: it begins with fuzz/corpus alone and keeps
+nothing. `cargo xtask test` does this, with seed 1 and 2 seconds.
 ";
 
-/// Each target's time in `cargo xtask test`.
-pub const SHORT: Duration = Duration::from_secs(2);
-const USUAL: Duration = Duration::from_secs(20);
+/// How long a run takes and what it starts from.
+#[derive(Clone, Copy)]
+struct Plan {
+    time: Duration,
+    /// libFuzzer's own seed; without one it takes the clock, so that each run looks elsewhere.
+    seed: Option<u32>,
+}
+
+const USUAL: Plan = Plan { time: Duration::from_secs(20), seed: None };
+
+/// In `cargo xtask test`: a test that fails on one run and not on the next says nothing about the change it was run for.
+const BRIEF: Plan = Plan { time: Duration::from_secs(2), seed: Some(1) };
 
 /// What makes libFuzzer see which way the program went: the flags of cargo-fuzz, but for sanitizers.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -40,13 +52,18 @@ const BOUNDS: [&str; 3] = ["-max_len=16384", "-timeout=25", "-rss_limit_mb=1024"
 
 /// `cargo xtask fuzz`.
 pub fn run(arguments: &[String]) -> Outcome {
-    let (mut wanted, mut time, mut words) = (Vec::new(), USUAL, arguments.iter());
+    let (mut wanted, mut plan, mut words) = (Vec::new(), USUAL, arguments.iter());
     let known = targets()?;
     while let Some(word) = words.next() {
         match word.as_str() {
             "--seconds" => {
                 let seconds = words.next().and_then(|word| word.parse().ok()).filter(|seconds| *seconds > 0);
-                time = Duration::from_secs(seconds.ok_or("--seconds: give a number of seconds")?);
+                plan.time = Duration::from_secs(seconds.ok_or("--seconds: give a number of seconds")?);
+            }
+            "--seed" => {
+                // To libFuzzer 0 is no seed.
+                let seed = words.next().and_then(|word| word.parse().ok()).filter(|seed| *seed > 0);
+                plan.seed = Some(seed.ok_or("--seed: give a number from 1")?);
             }
             name if known.iter().any(|known| known == name) => wanted.push(name.to_owned()),
             word if word.starts_with('-') => {
@@ -56,12 +73,12 @@ pub fn run(arguments: &[String]) -> Outcome {
             name => return Err(format!("there is no target {name}: there are {}", known.join(", "))),
         }
     }
-    run_all(if wanted.is_empty() { known } else { wanted }, time)
+    run_all(if wanted.is_empty() { known } else { wanted }, plan)
 }
 
 /// Every target, for `cargo xtask test`.
 pub fn run_briefly() -> Outcome {
-    run_all(targets()?, SHORT)
+    run_all(targets()?, BRIEF)
 }
 
 /// The targets: a file each.
@@ -81,12 +98,12 @@ fn folder() -> PathBuf {
     workspace().join("target/fuzz")
 }
 
-fn run_all(targets: Vec<String>, time: Duration) -> Outcome {
+fn run_all(targets: Vec<String>, plan: Plan) -> Outcome {
     system::ensure(&[&system::CXX])?;
     say("building the fuzz targets");
     let programs = build()?;
     let at_once = thread::available_parallelism().map_or(1, usize::from);
-    say(&format!("fuzzing {} targets for {} s each, {at_once} at a time", targets.len(), time.as_secs()));
+    say(&format!("fuzzing {} targets for {} s each, {at_once} at a time", targets.len(), plan.time.as_secs()));
     println!("{:14} {:>10} {:>8} {:>8}", "TARGET", "RUNS", "EDGES", "SECONDS");
     let (waiting, failures) = (Mutex::new(targets.into_iter()), Mutex::new(Vec::new()));
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -94,7 +111,7 @@ fn run_all(targets: Vec<String>, time: Duration) -> Outcome {
         for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(target) = next() {
-                    if let Err(failure) = fuzz(&target, &programs, time) {
+                    if let Err(failure) = fuzz(&target, &programs, plan) {
                         failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
                     }
                 }
@@ -117,13 +134,32 @@ fn build() -> Result<PathBuf, String> {
 }
 
 /// One target; an error says what was found and how to see it again.
-fn fuzz(target: &str, programs: &Path, time: Duration) -> Outcome {
-    let (learnt, found) = (folder().join("corpus").join(target), folder().join("found"));
-    dist::make_folder(&learnt)?;
+fn fuzz(target: &str, programs: &Path, plan: Plan) -> Outcome {
+    let found = folder().join("found");
     dist::make_folder(&found)?;
-    let mut command = Command::new(programs.join(target));
-    command.args(BOUNDS).arg(format!("-max_total_time={}", time.as_secs()));
+    let mut command = match plan.seed {
+        // Addresses are a part of what libFuzzer goes by, and keys of some hash tables.
+        Some(_) if addresses_can_be_fixed() => {
+            let mut command = Command::new("setarch");
+            command.arg("--addr-no-randomize").arg(programs.join(target));
+            command
+        }
+        _ => Command::new(programs.join(target)),
+    };
+    command.args(BOUNDS).arg(format!("-max_total_time={}", plan.time.as_secs()));
     command.arg(format!("-artifact_prefix={}/{target}-", found.display()));
+    // libFuzzer writes what it learns into the first folder, and looks there for what others learn.
+    let learnt = match plan.seed {
+        None => folder().join("corpus").join(target),
+        Some(seed) => {
+            command.arg(format!("-seed={seed}")).arg("-reload=0");
+            let learnt = folder().join("seeded").join(target);
+            // What an earlier run has left there, if any, would be learnt already.
+            let _ = fs::remove_dir_all(&learnt);
+            learnt
+        }
+    };
+    dist::make_folder(&learnt)?;
     command.arg(&learnt).arg(workspace().join("fuzz/corpus").join(target));
     let begun = Instant::now();
     let done = command.output().map_err(|why| format!("could not start {target}: {why}"))?;
@@ -148,6 +184,12 @@ fn fuzz(target: &str, programs: &Path, time: Duration) -> Outcome {
         (1.., Some(10..)) => Ok(()),
         _ => Err(format!("{target}: libFuzzer saw nothing of the program:\n{text}")),
     }
+}
+
+/// Whether personality(2) may be called with what turns the randomizing of addresses off. Docker's own seccomp profile forbids it;
+/// a run with a seed may then differ from another.
+fn addresses_can_be_fixed() -> bool {
+    Command::new("setarch").args(["--addr-no-randomize", "true"]).status().is_ok_and(|status| status.success())
 }
 
 /// The number that follows the last occurrence of these words.

@@ -46,11 +46,13 @@ const KEPT: [(&[&str], &[&str]); 3] = [
 fn untouched(before: &[u8], after: &[u8]) {
     for (path, edited) in KEPT {
         let (Some(before), Some(after)) = (members(before, path), members(after, path)) else { continue };
-        for (name, value) in before.iter().filter(|(name, _)| !edited.contains(&name.as_str())) {
+        // A member whose name differs in case alone answers to it too, where none has the very name (`oci::tree`, `choose`).
+        let reached = |name: &str| edited.iter().any(|edited| edited.eq_ignore_ascii_case(name));
+        for (name, value) in before.iter().filter(|(name, _)| !reached(name)) {
             let found = after.get(name).map(|value| value.get());
             assert_eq!(found, Some(value.get()), "{name} in {path:?} was not to be touched");
         }
-        let new = after.keys().find(|name| !before.contains_key(*name) && !edited.contains(&name.as_str()));
+        let new = after.keys().find(|name| !before.contains_key(*name) && !reached(name));
         assert_eq!(new, None, "a member that nobody asked for in {path:?}");
     }
 }
