@@ -87,6 +87,23 @@ impl ReadAt for [u8] {
     }
 }
 
+/// A file of which the head was read.
+struct Begun<'a, F: ?Sized> {
+    file: &'a F,
+    head: &'a [u8],
+}
+
+impl<F: ReadAt + ?Sized> ReadAt for Begun<'_, F> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ElfError> {
+        let end = usize::try_from(offset).ok().and_then(|offset| offset.checked_add(buffer.len()));
+        let is_whole = self.head.len() < HEAD;
+        match end {
+            Some(end) if is_whole || end <= self.head.len() => self.head.read_at(buffer, offset),
+            _ => self.file.read_at(buffer, offset),
+        }
+    }
+}
+
 /// Reads the library at `path`, which must not be a link. Opening a FIFO or a device does not block.
 ///
 /// # Errors
@@ -116,7 +133,8 @@ pub fn parse(bytes: &[u8]) -> Result<Elf, ElfError> {
 fn read_from(file: &(impl ReadAt + ?Sized)) -> Result<Elf, ElfError> {
     let mut head = [0; HEAD];
     let filled = file.read_at(&mut head, 0)?;
-    let head = Head::new(&head[..filled])?;
+    let file = &Begun { file, head: &head[..filled] };
+    let head = Head::new(file.head)?;
     let segments = head.segments(file)?;
     let dynamic = Dynamic::read(file, &head, &segments)?;
     let (soname, needed) = dynamic.names(file, &segments)?;

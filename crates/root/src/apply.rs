@@ -87,9 +87,7 @@ impl ContainerRoot {
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
         self.make(&steps, || last(&done))?;
-        if !is_first_start(work, &steps) {
-            clear_up(&mut folders, work, layout);
-        }
+        clear_up(&mut folders, work, &steps, layout);
         Ok(done)
     }
 
@@ -139,17 +137,16 @@ impl ContainerRoot {
     }
 }
 
-/// None of the links was there, so no earlier start got as far as replacing something. Names that a fresh overlay lacks
-/// cost more to look up than the links to make.
-fn is_first_start(work: &RootWork, steps: &[Step]) -> bool {
-    let made = steps.iter().filter(|step| matches!(step, Step::Link(_))).count();
-    made > 0 && made == work.links.len()
-}
-
-/// Removes what a start that was killed may have left beside what it was about to replace.
-fn clear_up(folders: &mut Folders, work: &RootWork, layout: &Layout) {
-    let files = [loader::file(layout), DropIn::Compat.file(), profile::file()];
-    for path in work.links.iter().map(|link| &link.what.at).chain(&files) {
+/// Removes what a start that was killed may have left beside what it was about to replace. Beside what this one made there is
+/// nothing: a name that was free needed no spare one, and whoever replaces something clears the way for it. Names that a
+/// fresh overlay lacks cost more to look up than links to make.
+fn clear_up(folders: &mut Folders, work: &RootWork, made: &[Step], layout: &Layout) {
+    let made: HashSet<&ContainerPath> = made.iter().map(Step::path).collect();
+    let loaders = [loader::file(layout), DropIn::Compat.file()];
+    let loaders = loaders.iter().filter(|_| !work.libraries.is_empty() || work.compat.is_some());
+    let profile = work.application_profile.as_ref().map(|_| profile::file());
+    let links = work.links.iter().map(|link| &link.what.at);
+    for path in links.chain(loaders).chain(&profile).filter(|path| !made.contains(path)) {
         place::clear_spare(folders, path);
     }
 }

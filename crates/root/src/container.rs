@@ -8,8 +8,8 @@ use oci::{ContainerPath, HostPath};
 use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{
-        AtFlags, CWD, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxFlags, fstat, fstatfs, open, openat,
-        stat, statx,
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxFlags, fstat, fstatfs, makedev, open,
+        openat, stat, statx,
     },
     io::Errno,
 };
@@ -58,8 +58,8 @@ impl ContainerRoot {
     }
 
     /// The same root, reached through another descriptor for it.
-    pub(crate) fn through(self, fd: OwnedFd) -> ContainerRoot {
-        ContainerRoot { fd, ..self }
+    pub(crate) fn through(&self, fd: OwnedFd) -> ContainerRoot {
+        ContainerRoot { fd, owner: self.owner, resolver: self.resolver }
     }
 
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -76,15 +76,15 @@ impl ContainerRoot {
     /// # Errors
     /// [`RootError::NotRegular`], [`RootError::TooLarge`], or [`RootError::Failed`] with what the kernel says.
     pub fn read(&self, path: &ContainerPath, limit: usize) -> Result<Vec<u8>, RootError> {
-        let found = self.find(path, Last::Follow).map_err(RootError::failed("open", path))?;
-        let file = open_regular(found, path)?;
+        let found = self.look(path, Last::Follow).map_err(RootError::failed("open", path))?;
+        let size = found.size;
+        let file = found.open(path)?;
         let limit = if Defence::BoundedReads.stands() { limit } else { i64::MAX as usize };
         // What is read is bounded too: a size is only what the file claims at this moment.
-        let size = fstat(&file).map_err(RootError::failed("look at", path))?.st_size;
-        if size > limit as i64 {
+        if size > limit as u64 {
             return Err(RootError::TooLarge { path: path.clone(), limit });
         }
-        let mut content = Vec::with_capacity(size.max(0) as usize + 1);
+        let mut content = Vec::with_capacity(size as usize + 1);
         let mut bounded = (&file).take(limit as u64 + 1);
         bounded.read_to_end(&mut content).map_err(|error| RootError::Failed {
             action: "read",
@@ -117,8 +117,7 @@ impl ContainerRoot {
     }
 
     fn kind(&self, path: &ContainerPath) -> Option<FileType> {
-        let status = fstat(self.find(path, Last::Follow).ok()?).ok()?;
-        Some(FileType::from_raw_mode(status.st_mode))
+        Some(self.look(path, Last::Follow).ok()?.kind)
     }
 
     /// Something is there, links followed.
@@ -130,6 +129,11 @@ impl ContainerRoot {
     pub(crate) fn find(&self, path: &ContainerPath, last: Last) -> Result<OwnedFd, Errno> {
         let relative = path.as_str().trim_start_matches('/');
         self.resolver.open(self.fd.as_fd(), if relative.is_empty() { "." } else { relative }, last)
+    }
+
+    /// What lies at `path`, looked at.
+    pub(crate) fn look(&self, path: &ContainerPath, last: Last) -> Result<Found, Errno> {
+        Found::look(self.find(path, last)?)
     }
 
     /// The path of what lies at `path`, without links on the way or at its end.
@@ -164,21 +168,68 @@ impl ContainerRoot {
     }
 }
 
-/// Opens for reading what an `O_PATH` descriptor found, if it is a regular file. Only then: opening a FIFO could block,
-/// opening a device could do anything.
+/// Something in a root, and what one look at it told.
+pub(crate) struct Found {
+    fd: OwnedFd,
+    pub(crate) kind: FileType,
+    /// Device and inode.
+    pub(crate) identity: (u64, u64),
+    pub(crate) size: u64,
+    mount: Option<u64>,
+}
+
+impl Found {
+    /// Looks at what an `O_PATH` descriptor found.
+    fn look(fd: OwnedFd) -> Result<Found, Errno> {
+        if let Ok(status) = statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID) {
+            let has_mount = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID);
+            return Ok(Found {
+                kind: FileType::from_raw_mode(status.stx_mode.into()),
+                identity: (makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino),
+                size: status.stx_size,
+                mount: has_mount.then_some(status.stx_mnt_id),
+                fd,
+            });
+        }
+        // A kernel before 4.11, or a seccomp filter.
+        let status = fstat(&fd)?;
+        Ok(Found {
+            kind: FileType::from_raw_mode(status.st_mode),
+            identity: (status.st_dev, status.st_ino),
+            size: u64::try_from(status.st_size).unwrap_or_default(),
+            mount: None,
+            fd,
+        })
+    }
+
+    /// The number of the mount that it lies on.
+    pub(crate) fn mount(&self) -> Option<u64> {
+        self.mount.or_else(|| listed_mount_of(self.fd.as_fd()))
+    }
+
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
+    /// Opens it for reading, if it is a regular file. Only then: opening a FIFO could block, opening a device could do
+    /// anything.
+    pub(crate) fn open(self, path: &ContainerPath) -> Result<File, RootError> {
+        if Defence::RegularOnly.stands() && self.kind != FileType::RegularFile {
+            return Err(RootError::NotRegular(path.clone()));
+        }
+        // The one way to turn such a descriptor into a readable one without looking the name up again.
+        let again = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        if !Defence::RegularOnly.stands() {
+            flags.remove(OFlags::NONBLOCK);
+        }
+        Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(RootError::failed("open", path))?))
+    }
+}
+
+/// As [`Found::open`], for what an `O_PATH` descriptor found.
 pub(crate) fn open_regular(found: OwnedFd, path: &ContainerPath) -> Result<File, RootError> {
-    let failed = || RootError::failed("open", path);
-    let status = fstat(&found).map_err(failed())?;
-    if Defence::RegularOnly.stands() && FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err(RootError::NotRegular(path.clone()));
-    }
-    // The one way to turn such a descriptor into a readable one without looking the name up again.
-    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    if !Defence::RegularOnly.stands() {
-        flags.remove(OFlags::NONBLOCK);
-    }
-    Ok(File::from(openat(CWD, again, flags, Mode::empty()).map_err(failed())?))
+    Found::look(found).map_err(RootError::failed("open", path))?.open(path)
 }
 
 /// The number of the mount that an open file lies on.

@@ -8,8 +8,8 @@ use rustix::{
     io::Errno,
     process::{DumpableBehavior, chdir, set_dumpable_behavior},
     thread::{
-        CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
-        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+        CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
+        set_capabilities, set_no_new_privs,
     },
 };
 
@@ -108,26 +108,18 @@ fn step(defence: Defence, action: &'static str, act: &dyn Fn() -> Result<(), Err
 
 fn drop_all_but(keep: CapabilitySet) -> Result<(), Errno> {
     clear_ambient_capability_set()?;
-    for bit in (0..64).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
-        // The first number that the kernel does not know ends the list.
-        match capability_is_in_bounding_set(bit) {
-            Err(Errno::INVAL) => break,
-            Ok(true) if !keep.contains(bit) => forget(bit)?,
-            _ => {}
+    for bit in (0..64).map(|bit| CapabilitySet::from_bits_retain(1 << bit)).filter(|bit| !keep.contains(*bit)) {
+        match remove_capability_from_bounding_set(bit) {
+            Ok(()) => {}
+            // The first number that the kernel does not know ends the list. Without `CAP_SETPCAP` the set cannot shrink; then
+            // it is no way to gain anything either, as new privileges are forbidden.
+            Err(Errno::INVAL | Errno::PERM) => break,
+            Err(error) => return Err(error),
         }
     }
     let held = rustix::thread::capabilities(None)?;
     let left = held.permitted & keep;
     set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() })
-}
-
-/// Without `CAP_SETPCAP` the bounding set cannot shrink; then it is no way to gain anything either, as new privileges
-/// are forbidden.
-fn forget(bit: CapabilitySet) -> Result<(), Errno> {
-    match remove_capability_from_bounding_set(bit) {
-        Err(Errno::PERM) => Ok(()),
-        result => result,
-    }
 }
 
 /// Closes `first` and every descriptor above it.

@@ -11,23 +11,26 @@ use crate::{
 use host::procfs;
 use rustix::{
     fd::{AsFd, OwnedFd},
+    fs::{StatVfsMountFlags, fstatvfs},
     io::Errno,
     mount::{MountAttrFlags, OpenTreeFlags, open_tree},
 };
 
 impl ContainerRoot {
-    /// The same root, through a mount of our own that can be written, if the low-level runtime made the container's
-    /// read-only. A root that was read-only before stays so: somebody meant that. So does one for which the kernel
-    /// (before 5.12) or the caller's capabilities are not enough.
-    pub fn writable(self) -> ContainerRoot {
-        let table = table().unwrap_or_default();
-        if !self.mount().is_some_and(|mount| procfs::was_made_read_only(&table, mount)) {
-            return self;
-        }
-        match copy(&self) {
-            Ok(fd) => self.through(fd),
-            Err(_) => self,
-        }
+    /// The low-level runtime has made the root read-only for the container. A root that was read-only before is another
+    /// matter: somebody meant that.
+    pub fn was_made_read_only(&self) -> bool {
+        // The kernel writes the table of mounts anew for each reader, which takes it longer than most hooks take in all.
+        let is_read_only =
+            fstatvfs(self.descriptor()).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
+        let table = || table().unwrap_or_default();
+        is_read_only && self.mount().is_some_and(|mount| procfs::was_made_read_only(&table(), mount))
+    }
+
+    /// The same root as it is now, with all mounts below it, through mounts of our own that nobody else sees and of which
+    /// the root's can be written. `None` where the kernel (before 5.12) or the caller's capabilities are not enough.
+    pub fn copy_to_write(&self) -> Option<ContainerRoot> {
+        copy(self).ok().map(|fd| self.through(fd))
     }
 }
 

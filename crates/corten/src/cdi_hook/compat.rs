@@ -22,7 +22,7 @@ pub fn run(run: &Run) -> Result<()> {
     let root = run.root_to_write()?;
     let preferred = preferred(run, &root, &folder, &host)?;
     let mut done = root.prefer_compat(preferred.as_ref(), &root.survey())?;
-    unwritable::cover_all(&root, &mut done, NAME)?;
+    unwritable::cover_all(run.root()?, &mut done, NAME)?;
     run.verbosity.tell(&done);
     Ok(())
 }

@@ -23,7 +23,7 @@ pub fn run(run: &Run) -> Result<()> {
         return crate::undefended::run_ldconfig(run.value("ldconfig-path"));
     }
     let mut done = root.refresh_loader(&folders, &root.survey())?;
-    unwritable::cover_all(&root, &mut done, NAME)?;
+    unwritable::cover_all(run.root()?, &mut done, NAME)?;
     run.verbosity.tell(&done);
     Ok(())
 }

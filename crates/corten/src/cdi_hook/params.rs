@@ -19,7 +19,7 @@ pub fn run(run: &Run) -> Result<()> {
     }
     let root = run.root()?;
     let host = HostPath::root().join(params::PATH);
-    let outcome = params::hide(&root, &host).map_err(|error| fault(&error))?;
+    let outcome = params::hide(root, &host).map_err(|error| fault(&error))?;
     run.verbosity.explain(match outcome {
         Outcome::NotNeeded => "the driver's parameters need no change",
         Outcome::NotVisible => "the container does not see the driver's parameters",

@@ -16,7 +16,7 @@ pub fn run(run: &Run) -> Result<()> {
     let mut done = root.write_profile(minors)?;
     // Without it EGL lists GPUs that it cannot open; that is no reason to keep a container that may never draw from
     // starting, since every spec has this hook.
-    if let Some(path) = unwritable::cover(&root, &mut done)?.first() {
+    if let Some(path) = unwritable::cover(run.root()?, &mut done)?.first() {
         run.verbosity.warn(&format!("the container's root cannot be written, and has no {path} to mount over"));
     }
     run.verbosity.tell(&done);

@@ -9,7 +9,7 @@ use crate::{
 use host::procfs;
 use oci::{HostPath, State, StateError};
 use root::{ContainerRoot, Owner};
-use std::{cell::OnceCell, fs, io, path::Path};
+use std::{cell::OnceCell, fs, io, path::Path, rc::Rc};
 
 /// The original's words for a root that cannot be found.
 const NO_ROOT: &str = "failed to determined container root";
@@ -22,11 +22,18 @@ pub struct Subject {
 }
 
 /// What the state and config.json say.
-struct Found {
+struct Said {
     root: HostPath,
     owner: Owner,
     /// config.json makes the root read-only.
     read_only: bool,
+}
+
+/// What that leads to.
+struct Found {
+    root: Rc<ContainerRoot>,
+    /// The low-level runtime has made the root read-only because config.json says so.
+    made_read_only: bool,
 }
 
 impl Subject {
@@ -45,29 +52,32 @@ impl Subject {
             Some(bytes) => State::parse(bytes),
             None => State::read(io::stdin().lock()),
         };
-        let found = find(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))?;
-        Ok(self.found.get_or_init(|| found))
+        let said = find(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))?;
+        let root = ContainerRoot::open(&said.root, said.owner).map_err(|error| Fault::from(error).within(NO_ROOT))?;
+        let made_read_only = said.read_only && root.was_made_read_only();
+        Ok(self.found.get_or_init(|| Found { root: Rc::new(root), made_read_only }))
     }
 }
 
 impl Run<'_> {
-    /// Opens the container's root, to make something in it. What is made is there for the container also if config.json
-    /// makes the root read-only for that, and the low-level runtime has done so already.
-    pub fn root_to_write(&self) -> Result<ContainerRoot> {
-        let root = self.root()?;
-        Ok(if self.subject.find()?.read_only { root.writable() } else { root })
+    /// The container's root, to make something in it. What is made is there for the container also if config.json makes
+    /// the root read-only for that, and the low-level runtime has done so already.
+    pub fn root_to_write(&self) -> Result<Rc<ContainerRoot>> {
+        let found = self.subject.find()?;
+        // A new copy for each hook: it shows what the ones before it have mounted.
+        let copy = found.made_read_only.then(|| found.root.copy_to_write()).flatten();
+        Ok(copy.map_or_else(|| found.root.clone(), Rc::new))
     }
 
-    /// Opens the container's root as it is. The state comes from `--container-spec`, else from stdin.
-    pub fn root(&self) -> Result<ContainerRoot> {
-        let found = self.subject.find()?;
-        ContainerRoot::open(&found.root, found.owner).map_err(|error| Fault::from(error).within(NO_ROOT))
+    /// The container's root as it is. The state comes from `--container-spec`, else from stdin.
+    pub fn root(&self) -> Result<&ContainerRoot> {
+        Ok(&self.subject.find()?.root)
     }
 }
 
 /// The root that the runtime names (crun does), else the bundle's; and whether config.json makes it read-only. A relative
 /// root is config.json's own, and counts from the bundle as that does.
-fn find(state: &State) -> Result<Found> {
+fn find(state: &State) -> Result<Said> {
     let folder = state.bundle.as_deref().filter(|bundle| !bundle.is_empty());
     let container = folder.map(|bundle| Container::open(Path::new(bundle), Path::new("config.json")));
     let named = state.root.as_deref().filter(|root| root.starts_with('/'));
@@ -90,7 +100,7 @@ fn find(state: &State) -> Result<Found> {
         uid: procfs::seen_through(&map("/proc/self/uid_map"), owner.uid),
         gid: procfs::seen_through(&map("/proc/self/gid_map"), owner.gid),
     };
-    Ok(Found { root: path, owner, read_only })
+    Ok(Said { root: path, owner, read_only })
 }
 
 fn hook_input(what: &str, error: &dyn std::error::Error) -> Fault {

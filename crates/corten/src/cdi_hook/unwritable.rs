@@ -11,7 +11,8 @@ use crate::{
 use oci::ContainerPath;
 use root::{ContainerRoot, Done, Step};
 
-/// Makes by mounts what is [`Done::needed`], and returns what has no place.
+/// Makes by mounts what is [`Done::needed`], and returns what has no place. `root` is the one that the container sees
+/// ([`super::Run::root`]): a mount in a copy of it would be nobody's.
 pub fn cover(root: &ContainerRoot, done: &mut Done) -> Result<Vec<ContainerPath>> {
     let mut left = Vec::new();
     for step in std::mem::take(&mut done.needed) {

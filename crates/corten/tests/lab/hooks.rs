@@ -158,6 +158,34 @@ fn a_read_only_container_is_prepared_all_the_same() {
     }
 }
 
+/// The same, and `/etc` is a volume that cannot be written, with mount points: what is mounted over its files must be seen by
+/// the container, and not by the hook alone, which writes the rest through a copy of the root's mounts.
+#[test]
+fn a_read_only_container_whose_etc_is_a_volume() {
+    for runtime in RUNTIMES {
+        for hooks in ["all", "one"] {
+            let stage = by_spec(&["debian"], runtime);
+            assert_prints("first", &start(&stage, &[]), GPU_0);
+            let root = stage.path("bundle/rootfs");
+            fs::remove_file(root.join("etc/ld.so.cache")).unwrap();
+            let done = stage
+                .on(&[], "ldconfig -X -r \"$B/rootfs\" && mv \"$B/rootfs/etc\" \"$D/etc\" && mkdir \"$B/rootfs/etc\"");
+            assert!(done.status.success(), "{}", stderr(&done));
+            fs::rename(stage.path("spec"), stage.path("bundle/config.json")).unwrap();
+            shell(&stage, LISTS);
+            stage.edit(|document| {
+                document["root"]["readonly"] = json!(true);
+                document["mounts"].as_array_mut().unwrap().push(json!({
+                    "destination": "/etc", "type": "bind", "options": ["bind", "ro"], "source": stage.path("etc"),
+                }));
+            });
+            let spec = SPEC.replace("--enable-hook=chmod", &format!("--hooks={hooks}"));
+            let done = stage.on(&[], &format!("{spec}; {START} && {START}"));
+            assert_lists(&format!("{runtime} {hooks}"), &done, &[both_names(), both_names()].concat());
+        }
+    }
+}
+
 /// A root on a file system that cannot be written, which has mount points already, as the original's users must make
 /// them: libraries are found through a loader cache that is mounted over the image's.
 #[test]

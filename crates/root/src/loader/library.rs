@@ -1,11 +1,6 @@
 //! The libraries of a folder, told apart as ldconfig tells them: by name, kind of file, and what their ELF headers say.
 
-use crate::{
-    ContainerRoot,
-    container::{mount_of, open_regular},
-    place::is_spare,
-    resolve::Last,
-};
+use crate::{ContainerRoot, container::Found, place::is_spare, resolve::Last};
 use host::{
     elf::{self, Machine},
     ldcache::{self, Entry, compare_names},
@@ -13,7 +8,7 @@ use host::{
 use oci::ContainerPath;
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{FileType, fstat},
+    fs::FileType,
 };
 use std::{
     cmp::Ordering,
@@ -40,10 +35,9 @@ pub(super) fn existing(root: &ContainerRoot, paths: impl Iterator<Item = Contain
 }
 
 fn open(root: &ContainerRoot, path: ContainerPath) -> Option<Folder> {
-    let fd = root.find(&path, Last::Follow).ok()?;
-    let status = fstat(&fd).ok()?;
-    let is_folder = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
-    is_folder.then_some(Folder { path, fd, identity: (status.st_dev, status.st_ino) })
+    let found = root.look(&path, Last::Follow).ok()?;
+    let identity = found.identity;
+    (found.kind == FileType::Directory).then(|| Folder { path, fd: found.into_fd(), identity })
 }
 
 /// One library of a folder.
@@ -53,8 +47,8 @@ pub(super) struct Library {
     /// File name: of the library, or of the link that stands for it.
     pub(super) file: String,
     is_link: bool,
-    /// The folder has something of the soname's name.
-    pub(super) has_soname: bool,
+    /// What the folder has under the soname.
+    pub(super) at_soname: Occupant,
     /// It lies on another mount than the root: it was put into the container, and is not the image's. False where
     /// nobody asked.
     pub(super) mounted: bool,
@@ -62,9 +56,30 @@ pub(super) struct Library {
     pub(super) identity: (u64, u64),
 }
 
+/// What has a name in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occupant {
+    /// Nothing.
+    Nobody,
+    /// A regular file.
+    File {
+        /// Without content, as a mount point is that an earlier start left.
+        is_empty: bool,
+    },
+    /// A link.
+    Link {
+        /// Device and inode of what it leads to, if that is anything.
+        leads_to: Option<(u64, u64)>,
+        /// That is something which a loader would take, here or on another machine.
+        is_library: bool,
+    },
+    /// Neither.
+    Other,
+}
+
 impl Library {
     pub(super) fn in_folder(self, folder: &ContainerPath) -> Entry {
-        let file = if self.has_soname { &self.soname } else { &self.file };
+        let file = if self.at_soname == Occupant::Nobody { &self.file } else { &self.soname };
         Entry::new(self.flags, &self.soname, folder.join(file).as_str())
     }
 
@@ -99,8 +114,14 @@ pub(super) struct Reader<'a> {
     known: HashMap<(u64, u64), Option<Facts>>,
 }
 
-/// What counts of a file that is a library: flags of its entries, and `DT_SONAME`.
-type Facts = (u32, Option<String>);
+/// What counts of an ELF file.
+#[derive(Clone)]
+struct Facts {
+    /// Of its entries in a cache; `None` if it is not for this architecture.
+    flags: Option<u32>,
+    /// `DT_SONAME`.
+    soname: Option<String>,
+}
 
 impl<'a> Reader<'a> {
     pub(super) fn new(root: &'a ContainerRoot) -> Self {
@@ -112,40 +133,53 @@ impl<'a> Reader<'a> {
         let names = self.root.list(folder.fd.as_fd(), MAX_NAMES).unwrap_or_default();
         self.litter |= names.iter().any(|(name, _)| is_spare(name));
         let mut best: BTreeMap<String, Library> = BTreeMap::new();
+        let mut occupants: HashMap<&str, Occupant> = HashMap::new();
         for (name, kind) in names.iter().filter(|(name, _)| is_library_name(name)) {
             if self.opened >= MAX_LIBRARIES {
                 break;
             }
             self.opened += 1;
-            let Some(mut library) = self.read(&folder.path.join(name), *kind) else { continue };
-            library.has_soname = names.binary_search_by(|(known, _)| known.as_str().cmp(&library.soname)).is_ok();
+            let (occupant, library) = self.read(&folder.path.join(name), *kind);
+            occupants.insert(name, occupant);
+            let Some(library) = library else { continue };
             match best.get(&library.soname) {
                 Some(known) if !library.is_better_than(known) => {}
                 _ => drop(best.insert(library.soname.clone(), library)),
             }
         }
-        best.into_values().collect()
+        let mut best: Vec<Library> = best.into_values().collect();
+        for library in &mut best {
+            let name = library.soname.as_str();
+            library.at_soname = match names.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+                Err(_) => Occupant::Nobody,
+                // A soname need not be a library's name, as far as that goes.
+                Ok(at) => {
+                    occupants.get(name).copied().unwrap_or_else(|| self.read(&folder.path.join(name), names[at].1).0)
+                }
+            };
+        }
+        best
     }
 
-    /// Reads one candidate; `None` if it is not a library for this architecture.
-    fn read(&mut self, path: &ContainerPath, kind: FileType) -> Option<Library> {
+    /// Reads one candidate; no library if it is none for this architecture.
+    fn read(&mut self, path: &ContainerPath, kind: FileType) -> (Occupant, Option<Library>) {
         let is_link = match kind {
             FileType::Symlink => true,
             FileType::RegularFile => false,
             FileType::Unknown => is_link(self.root, path),
-            _ => return None,
+            _ => return (Occupant::Other, None),
         };
-        let found = self.root.find(path, Last::Follow).ok()?;
-        let mounted = self.mount.is_some_and(|mount| mount_of(found.as_fd()).is_some_and(|other| other != mount));
-        let identity = fstat(&found).ok().map(|status| (status.st_dev, status.st_ino))?;
-        let (flags, soname) = match self.known.get(&identity) {
-            Some(known) => known.clone()?,
-            None => {
-                let facts = facts(found, path);
-                self.known.insert(identity, facts.clone());
-                facts?
-            }
+        let occupant = |leads_to, is_library, is_empty| match is_link {
+            true => Occupant::Link { leads_to, is_library },
+            false => Occupant::File { is_empty },
         };
+        let Ok(found) = self.root.look(path, Last::Follow) else { return (occupant(None, false, false), None) };
+        let mounted = self.mount.is_some_and(|mount| found.mount().is_some_and(|other| other != mount));
+        let (identity, is_empty) = (found.identity, found.size == 0);
+        let facts = self.known.entry(identity).or_insert_with(|| facts(found, path));
+        let occupant = occupant(Some(identity), facts.is_some(), is_empty);
+        let Some(Facts { flags: Some(flags), soname }) = facts.clone() else { return (occupant, None) };
+
         let name = path.file_name();
         // A soname with a slash is no name of a file, here or for a loader.
         let soname = soname.filter(|soname| !soname.contains('/')).unwrap_or_else(|| name.to_owned());
@@ -154,19 +188,20 @@ impl<'a> Reader<'a> {
         let stands_for_itself = is_link && (name == soname || (name.ends_with(".so") && soname.starts_with(name)));
         let soname = if stands_for_itself { name.to_owned() } else { soname };
         let file = name.to_owned();
-        Some(Library { soname, flags, file, is_link: stands_for_itself, has_soname: false, mounted, identity })
+        let at_soname = Occupant::Nobody;
+        (occupant, Some(Library { soname, flags, file, is_link: stands_for_itself, at_soname, mounted, identity }))
     }
 }
 
-/// `None` if it is not a library for this architecture.
-fn facts(found: OwnedFd, path: &ContainerPath) -> Option<Facts> {
-    let file = open_regular(found, path).ok()?;
+/// `None` if it is no ELF file.
+fn facts(found: Found, path: &ContainerPath) -> Option<Facts> {
+    let file = found.open(path).ok()?;
     #[cfg(feature = "undefended")]
     if !crate::Defence::BoundedElf.stands() {
         elf::parse(&crate::undefended::read_whole(&file).ok()?).ok()?;
     }
     let elf = elf::read_file(&file).ok()?;
-    Some((flags(elf.machine)?, elf.soname))
+    Some(Facts { flags: flags(elf.machine), soname: elf.soname })
 }
 
 /// `lib*.so*` and `ld-*.so*`, but no debugger script and nothing that a package manager has half unpacked.
@@ -179,14 +214,13 @@ fn is_library_name(name: &str) -> bool {
 }
 
 fn is_link(root: &ContainerRoot, path: &ContainerPath) -> bool {
-    let status = root.find(path, Last::Keep).and_then(fstat);
-    status.is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Symlink)
+    root.look(path, Last::Keep).is_ok_and(|found| found.kind == FileType::Symlink)
 }
 
 /// Something that a loader would take lies there.
 pub(super) fn is_library(root: &ContainerRoot, path: &ContainerPath) -> bool {
-    let file = root.find(path, Last::Follow).ok().and_then(|found| open_regular(found, path).ok());
-    file.is_some_and(|file| elf::read_file(&file).is_ok())
+    let found = root.look(path, Last::Follow).ok();
+    found.and_then(|found| facts(found, path)).is_some()
 }
 
 /// The flags of an entry for such a library; `None` for one that no loader here wants.

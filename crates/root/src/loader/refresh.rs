@@ -9,17 +9,16 @@ use super::{
     collect, conf,
     drop_in::DropIn,
     existing as existing_cache,
-    library::{Folder, Library, Reader, existing, is_library},
+    library::{Folder, Library, Occupant, Reader, existing, is_library},
     musl,
 };
-use crate::{ContainerRoot, Done, RootError, Step, folders::Folders, place, resolve::Last};
+use crate::{ContainerRoot, Done, RootError, Step, folders::Folders, place};
 use host::{
     LibraryClass,
     ldcache::{self, Cache, Entry},
 };
 use oci::ContainerPath;
 use plan::{Layout, Link, Loader};
-use rustix::fs::{FileType, fstat};
 use std::collections::HashSet;
 
 /// Folders of a cache that are compared with those that were scanned. Real caches name fewer than a hundred; one that is
@@ -115,9 +114,9 @@ impl Scan {
         for folder in &folders {
             let writable = !reader.root.is_read_only(&folder.path);
             for mut library in reader.libraries(folder) {
-                if writable && needs_link(reader.root, folder, &library) {
+                if writable && needs_link(&library) {
                     links.push(Link { at: folder.path.join(&library.soname), target: library.file.clone() });
-                    library.has_soname = true;
+                    library.at_soname = Occupant::Link { leads_to: Some(library.identity), is_library: true };
                 }
                 let mounted = library.mounted;
                 entries.push((library.in_folder(&folder.path), mounted));
@@ -172,24 +171,18 @@ impl Scan {
 }
 
 /// The soname of a library has no link, or one that leads to something else than what was put into the container. A
-/// file of that name stays, unless it is empty: a mount point that an earlier start left.
-fn needs_link(root: &ContainerRoot, folder: &Folder, library: &Library) -> bool {
+/// file of that name stays, unless it is empty.
+fn needs_link(library: &Library) -> bool {
     if library.file == library.soname {
         return false;
     }
-    if !library.has_soname {
-        return true;
-    }
-    let path = folder.path.join(&library.soname);
-    let Ok(there) = root.find(&path, Last::Keep).and_then(fstat) else { return false };
-    match FileType::from_raw_mode(there.st_mode) {
-        FileType::RegularFile => there.st_size == 0,
-        FileType::Symlink => {
-            let target = root.find(&path, Last::Follow).and_then(fstat);
-            let leads_there = target.is_ok_and(|target| (target.st_dev, target.st_ino) == library.identity);
-            !leads_there && (library.mounted || !is_library(root, &path))
+    match library.at_soname {
+        Occupant::Nobody => true,
+        Occupant::File { is_empty } => is_empty,
+        Occupant::Link { leads_to, is_library } => {
+            leads_to != Some(library.identity) && (library.mounted || !is_library)
         }
-        _ => false,
+        Occupant::Other => false,
     }
 }
 

@@ -29,13 +29,15 @@ fn what_a_runtime_made_read_only_is_written_and_stays_read_only() {
     run("mount", &["--rbind", &path, &path]);
     run("mount", &["-o", "remount,bind,ro", &path]);
     let before = mounts();
+    assert!(!Tree::debian().root().was_made_read_only());
     let links = vec![link("/usr/lib/libcuda.so", "libcuda.so.1"), link("/dev/dri/card", "../card0")];
     let work = RootWork { links, ..RootWork::default() };
     let layout = plan::Layout { read_only: false, ..tree.root().survey() };
     let error = tree.root().apply(&work, &layout).unwrap_err();
     assert!(error.is_read_only(), "{error}");
 
-    let root = tree.root().writable();
+    assert!(tree.root().was_made_read_only());
+    let root = tree.root().copy_to_write().unwrap();
     assert!(!root.survey().read_only);
     assert_eq!(root.apply(&work, &layout).unwrap().changed.len(), 2);
     drop(root);
@@ -55,8 +57,8 @@ fn what_was_read_only_before_stays_so() {
     let path = tree.folder.path().to_str().unwrap().to_owned();
     make_read_only(&path);
     make_read_only(&path);
-    let root = tree.root().writable();
-    assert!(root.survey().read_only);
+    let root = tree.root();
+    assert!(root.survey().read_only && !root.was_made_read_only());
     let work = RootWork { links: vec![link("/usr/lib/x", "y")], ..RootWork::default() };
     let layout = plan::Layout { read_only: false, ..root.survey() };
     assert!(matches!(root.apply(&work, &layout), Err(RootError::Failed { .. })));
