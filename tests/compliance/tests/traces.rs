@@ -164,10 +164,9 @@ fn hooks_start_nothing_and_open_nothing_outside_the_root() {
     ] {
         let [clean, hostile] = ["clean", "hostile"].map(|pass| trace(hook, pass));
         assert_eq!(files(&clean), files(&hostile), "{hook}: its environment counts");
-        assert_harmless(hook, &clean, 1);
+        assert_harmless(hook, &clean);
     }
-    // Each job opens the root anew.
-    assert_harmless("jobs", &trace("jobs", "hostile"), 5);
+    assert_harmless("jobs", &trace("jobs", "hostile"));
 }
 
 /// The calls about files and processes, sorted: sets have no order. The first, by which strace starts the program, tells
@@ -181,7 +180,7 @@ fn files(trace: &[String]) -> Vec<&str> {
     found
 }
 
-fn assert_harmless(hook: &str, trace: &[String], roots: usize) {
+fn assert_harmless(hook: &str, trace: &[String]) {
     assert_eq!(lines(trace, &STARTS), Vec::<&str>::new(), "{hook}");
     // The first execve is strace's own start of the hook.
     assert_eq!(lines(trace, &EXECUTES).len(), 1, "{hook}: {trace:#?}");
@@ -195,7 +194,10 @@ fn assert_harmless(hook: &str, trace: &[String], roots: usize) {
         .collect();
     assert!(foreign.is_empty(), "{hook}: {foreign:#?}");
     let root = opens.iter().filter(|line| line.contains("\"BUNDLE/rootfs\"")).collect::<Vec<_>>();
-    assert_eq!(root.len(), roots, "{hook}: {root:#?}");
+    assert_eq!(root.len(), 1, "{hook}: {root:#?}");
+    // config.json says that the root is read-only, and it is not yet: nobody needs the table of all mounts, which takes the
+    // kernel longer to write than a hook's own work takes.
+    assert!(!opens.iter().any(|line| line.contains("mountinfo")), "{hook}: {opens:#?}");
     assert!(root.iter().all(|line| line.contains("O_PATH") && line.contains("O_DIRECTORY")), "{root:?}");
     // Paths of the image are resolved in the root, or are single names in a folder that was.
     let relative = lines(trace, &["openat", "openat2"]).into_iter();
