@@ -74,7 +74,7 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// All of [`ApplyError`]; [`ApplyError::UnknownNode`] for a device node without them.
-pub fn apply(edits: &ContainerEdits, document: &mut Document) -> Result<(), ApplyError> {
+pub fn apply(edits: ContainerEdits, document: &mut Document) -> Result<(), ApplyError> {
     apply_with(edits, document, None)
 }
 
@@ -83,7 +83,7 @@ pub fn apply(edits: &ContainerEdits, document: &mut Document) -> Result<(), Appl
 /// # Errors
 /// All of [`ApplyError`].
 pub fn apply_with(
-    edits: &ContainerEdits,
+    edits: ContainerEdits,
     document: &mut Document,
     lookup: Option<Lookup<'_>>,
 ) -> Result<(), ApplyError> {
@@ -91,7 +91,7 @@ pub fn apply_with(
     let variables = edits.env.iter().map(|entry| variable(entry)).collect::<Result<Vec<_>, _>>()?;
     let hooks = edits.hooks.iter().map(hook).collect::<Result<Vec<_>, _>>()?;
     let nodes = devices(&edits.device_nodes, document, lookup)?;
-    let mounts: Vec<oci::Mount> = edits.mounts.iter().map(mount).collect();
+    let mounts: Vec<oci::Mount> = edits.mounts.into_iter().map(mount).collect();
     let gids: Vec<u32> = edits.additional_gids.iter().copied().filter(|gid| *gid != 0).collect();
 
     document.set_env(&variables)?;
@@ -123,8 +123,8 @@ fn hook(hook: &Hook) -> Result<(HookPoint, oci::Hook), ApplyError> {
     Ok((point, oci::Hook { path, args, env, timeout }))
 }
 
-fn mount(mount: &Mount) -> oci::Mount {
-    let Mount { host_path, container_path, options, kind } = mount.clone();
+fn mount(mount: Mount) -> oci::Mount {
+    let Mount { host_path, container_path, options, kind } = mount;
     oci::Mount { destination: container_path, kind, source: Some(host_path), options }
 }
 

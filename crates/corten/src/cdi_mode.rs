@@ -40,7 +40,7 @@ pub fn decide(request: &Request, config: &Config, start: bool) -> Result<Edits> 
 }
 
 /// Puts the edits into `config.json`; what they leave open comes from the host's nodes.
-pub fn apply(edits: &ContainerEdits, document: &mut Document) -> Result<()> {
+pub fn apply(edits: ContainerEdits, document: &mut Document) -> Result<()> {
     cdi::apply_with(edits, document, Some(&host_node)).map_err(|error| match error {
         ApplyError::UnknownNode { host_path, reason, .. } => Fault::new(
             Code::CdiNodeMissing,

@@ -138,15 +138,15 @@ impl Decision {
 
     /// Makes the changes: in the document, in the root, and last on disk. If anything fails, file and root are as they
     /// were.
-    pub fn carry_out(&self, container: &mut Container) -> Result<()> {
-        let edits = self.edits.spec.to_container_edits();
+    pub fn carry_out(mut self, container: &mut Container) -> Result<()> {
+        let rules: Vec<_> = self.edits.spec.rules.drain(..).map(|rule| rule.what).collect();
+        let edits = self.edits.spec.into_container_edits();
         #[cfg(feature = "undefended")]
         let edits = crate::undefended::with_mounts_from_image(edits, &container.root_path()?);
         match self.mode {
-            Mode::Cdi => cdi_mode::apply(&edits, &mut container.document)?,
-            _ => cdi::apply(&edits, &mut container.document).map_err(|error| apply_fault(&error))?,
+            Mode::Cdi => cdi_mode::apply(edits, &mut container.document)?,
+            _ => cdi::apply(edits, &mut container.document).map_err(|error| apply_fault(&error))?,
         }
-        let rules: Vec<_> = self.edits.spec.rules.iter().map(|rule| rule.what.clone()).collect();
         container
             .document
             .allow_devices(&rules)

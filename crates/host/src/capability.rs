@@ -113,8 +113,13 @@ impl Capabilities {
 impl fmt::Display for Capabilities {
     /// `compute,utility`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.iter().map(Capability::name).collect();
-        f.write_str(&names.join(","))
+        for (index, capability) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(capability.name())?;
+        }
+        Ok(())
     }
 }
 

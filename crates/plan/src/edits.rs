@@ -62,18 +62,18 @@ impl SpecEdits {
     }
 
     /// The same edits without their reasons, in CDI's form, which knows no rules without nodes.
-    pub fn to_container_edits(&self) -> ContainerEdits {
-        fn bare<T: Clone>(list: &[Because<T>]) -> Vec<T> {
-            list.iter().map(|entry| entry.what.clone()).collect()
+    pub fn into_container_edits(self) -> ContainerEdits {
+        fn bare<T>(list: Vec<Because<T>>) -> Vec<T> {
+            list.into_iter().map(|entry| entry.what).collect()
         }
         ContainerEdits {
-            env: bare(&self.env),
-            device_nodes: bare(&self.devices),
-            hooks: bare(&self.hooks),
-            mounts: bare(&self.mounts),
-            additional_gids: bare(&self.gids),
-            net_devices: bare(&self.net_devices),
-            intel_rdt: self.intel_rdt.as_ref().map(|entry| entry.what.clone()),
+            env: bare(self.env),
+            device_nodes: bare(self.devices),
+            hooks: bare(self.hooks),
+            mounts: bare(self.mounts),
+            additional_gids: bare(self.gids),
+            net_devices: bare(self.net_devices),
+            intel_rdt: self.intel_rdt.map(|entry| entry.what),
         }
     }
 }

@@ -99,7 +99,9 @@ pub fn plan(
     let grants = select::grants(request, inventory)?;
     let facts = Facts::of_machine(inventory, grants.first().map(|grant| grant.gpu.uuid.as_str()));
     requirement::check(&request.requirements, &facts)?;
-    let plan = Plan { request, inventory, driver, config, layout, wanted: wanted(request, config), grants, deeds };
+    let wanted = wanted(request, config);
+    let by_capabilities = by_capabilities(wanted, config);
+    let plan = Plan { request, inventory, driver, config, layout, wanted, by_capabilities, grants, deeds };
     let mut edits = Edits::default();
     plan.devices(&mut edits)?;
     plan.files(&mut edits);
@@ -138,6 +140,8 @@ struct Plan<'a> {
     layout: &'a Layout,
     /// The capabilities in force.
     wanted: Capabilities,
+    /// What asked for them.
+    by_capabilities: String,
     grants: Vec<Grant<'a>>,
     /// What it may do with all MIG devices of a granted GPU.
     deeds: Vec<partition::Deed>,
@@ -149,6 +153,14 @@ fn wanted(request: &Request, config: &Config) -> Capabilities {
         request.capabilities.union(Capabilities::NATIVE)
     } else {
         request.capabilities
+    }
+}
+
+fn by_capabilities(wanted: Capabilities, config: &Config) -> String {
+    let variable = "NVIDIA_DRIVER_CAPABILITIES";
+    match config.runtime.jit_ignore_driver_capabilities {
+        true => format!("{variable} ignored by configuration"),
+        false => format!("{variable}={wanted}"),
     }
 }
 
@@ -173,14 +185,9 @@ pub(crate) fn remarks(inventory: &Inventory) -> String {
 }
 
 impl Plan<'_> {
-    /// What asked for the driver's parts: the capabilities in force.
+    /// For the driver's parts: the capabilities in force asked for them.
     fn by_capabilities(&self, rule: String) -> Reason {
-        let variable = "NVIDIA_DRIVER_CAPABILITIES";
-        let request = match self.config.runtime.jit_ignore_driver_capabilities {
-            true => format!("{variable} ignored by configuration"),
-            false => format!("{variable}={}", self.wanted),
-        };
-        Reason { request, rule }
+        Reason { request: self.by_capabilities.clone(), rule }
     }
 
     /// Variables that tell programs in the container, and other runtimes, what has been done.

@@ -33,7 +33,7 @@ pub fn edits(input: &[u8]) {
 
 fn apply_all(spec: &Spec, document: &mut Document) -> Result<(), cdi::ApplyError> {
     let lookup = |_: &str| Ok(HostNode { kind: 'c', major: 195, minor: 7, file_mode: 0o666 });
-    spec.all_edits().try_for_each(|edits| apply_with(edits, document, Some(&lookup)))
+    spec.all_edits().try_for_each(|edits| apply_with(edits.clone(), document, Some(&lookup)))
 }
 
 /// What each object that edits reach into must keep.

@@ -69,7 +69,7 @@ fn one_of_everything() {
 }
 "#,
     );
-    apply(&everything(), &mut document).unwrap();
+    apply(everything(), &mut document).unwrap();
     expect![[r#"
         {
           "ociVersion": "1.9.0",
@@ -105,12 +105,12 @@ fn network_devices_and_resource_groups_are_set_once() {
         ..ContainerEdits::default()
     };
     let mut document = parse(r#"{"linux":{"intelRdt":{"closID":"old"},"netDevices":{"ib0":{"name":"x"},"eth9":{}}}}"#);
-    apply(&edits, &mut document).unwrap();
+    apply(edits.clone(), &mut document).unwrap();
     let once = text(&document);
     let want = r#"{"linux":{"intelRdt":{"closID":"gold","enableMonitoring":true},"netDevices":{"ib0":{"name":"net1"},"eth9":{},"ib1":{"name":"net\"2"}}}}"#;
     assert_eq!(once, want);
     let mut twice = parse(&once);
-    apply(&edits, &mut twice).unwrap();
+    apply(edits.clone(), &mut twice).unwrap();
     assert!(!twice.is_changed());
 }
 
@@ -118,7 +118,7 @@ fn network_devices_and_resource_groups_are_set_once() {
 fn no_edits_no_change() {
     let given = r#"{"process": null, "linux": {}}"#;
     let mut document = parse(given);
-    apply(&ContainerEdits::default(), &mut document).unwrap();
+    apply(ContainerEdits::default(), &mut document).unwrap();
     assert!(!document.is_changed());
     assert_eq!(text(&document), given);
 }
@@ -139,7 +139,7 @@ fn nodes_are_completed_from_the_host() {
     for (given, (kind, major, minor, mode)) in table {
         let edits = ContainerEdits { device_nodes: vec![given], ..ContainerEdits::default() };
         let mut document = parse("{}");
-        apply_with(&edits, &mut document, Some(&gpu)).unwrap();
+        apply_with(edits.clone(), &mut document, Some(&gpu)).unwrap();
         let device = document.devices().unwrap().remove(0);
         assert_eq!((device.kind.as_str(), device.major, device.minor, device.file_mode), (kind, major, minor, mode));
     }
@@ -150,7 +150,7 @@ fn nodes_that_stand_alone_need_no_host() {
     let edits =
         ContainerEdits { device_nodes: vec![node("/dev/x", Some("c"), Some(195))], ..ContainerEdits::default() };
     let mut document = parse("{}");
-    apply_with(&edits, &mut document, Some(&absent)).unwrap();
+    apply_with(edits.clone(), &mut document, Some(&absent)).unwrap();
     assert_eq!(document.devices().unwrap()[0].file_mode, None);
 }
 
@@ -160,14 +160,14 @@ fn the_hosts_path_is_looked_up_where_it_differs() {
     given.host_path = Some("/driver/dev/x".to_owned());
     let edits = ContainerEdits { device_nodes: vec![given], ..ContainerEdits::default() };
     let lookup = |path: &str| if path == "/driver/dev/x" { gpu(path) } else { absent(path) };
-    apply_with(&edits, &mut parse("{}"), Some(&lookup)).unwrap();
+    apply_with(edits.clone(), &mut parse("{}"), Some(&lookup)).unwrap();
 }
 
 #[test]
 fn unbuffered_devices_are_allowed_as_character_devices() {
     let edits = ContainerEdits { device_nodes: vec![node("/dev/x", Some("u"), Some(5))], ..ContainerEdits::default() };
     let mut document = parse("{}");
-    apply(&edits, &mut document).unwrap();
+    apply(edits.clone(), &mut document).unwrap();
     assert_eq!(document.device_rules().unwrap()[0].kind.as_deref(), Some("c"));
 }
 
@@ -192,11 +192,11 @@ fn errors_come_before_any_change() {
     ];
     for (edits, want) in table {
         let mut document = parse("{}");
-        assert_eq!(apply_with(&edits, &mut document, Some(&absent)).unwrap_err().to_string(), want);
+        assert_eq!(apply_with(edits.clone(), &mut document, Some(&absent)).unwrap_err().to_string(), want);
         assert!(!document.is_changed());
     }
     let edits = ContainerEdits { device_nodes: vec![node("/dev/x", Some("b"), None)], ..nothing };
-    let error = apply_with(&edits, &mut parse("{}"), Some(&gpu)).unwrap_err();
+    let error = apply_with(edits.clone(), &mut parse("{}"), Some(&gpu)).unwrap_err();
     assert_eq!(error.to_string(), "device /dev/x is to be of type b, but /dev/x on the host is of type c");
 }
 
@@ -270,10 +270,10 @@ proptest! {
     #[test]
     fn applying_twice_is_applying_once((given, _) in any_document(), edits in any_edits()) {
         let mut once = parse(&given);
-        apply(&edits, &mut once).unwrap();
+        apply(edits.clone(), &mut once).unwrap();
         let once = text(&once);
         let mut twice = parse(&once);
-        apply(&edits, &mut twice).unwrap();
+        apply(edits.clone(), &mut twice).unwrap();
         prop_assert_eq!(text(&twice), once);
         prop_assert!(!twice.is_changed());
     }
@@ -281,7 +281,7 @@ proptest! {
     #[test]
     fn what_no_edit_names_keeps_its_bytes((given, odd) in any_document(), edits in any_edits()) {
         let mut document = parse(&given);
-        apply(&edits, &mut document).unwrap();
+        apply(edits.clone(), &mut document).unwrap();
         let after = text(&document);
         let mut rest = after.as_str();
         for part in odd {
@@ -297,7 +297,7 @@ proptest! {
     #[test]
     fn what_was_asked_for_is_there((given, _) in any_document(), edits in any_edits()) {
         let mut document = parse(&given);
-        apply(&edits, &mut document).unwrap();
+        apply(edits.clone(), &mut document).unwrap();
         let env = document.env().unwrap();
         for entry in &edits.env {
             let name = entry.split_once('=').unwrap().0;
@@ -317,7 +317,7 @@ proptest! {
     #[test]
     fn arbitrary_objects_never_panic(text in r#"\{"(process|mounts|linux|hooks)":[{}\[\]",:0aenv]{0,30}\}"#, edits in any_edits()) {
         if let Ok(mut document) = Document::parse(text.as_bytes()) {
-            let _ = apply(&edits, &mut document);
+            let _ = apply(edits.clone(), &mut document);
             let _ = document.to_bytes();
         }
     }

@@ -47,7 +47,8 @@ pub fn legacy(
     });
     let wanted = request.capabilities;
     let deeds = super::partition::deeds(request).unwrap_or_default();
-    let plan = Plan { request, inventory, driver, config, layout, wanted, grants, deeds };
+    let by_capabilities = super::by_capabilities(wanted, config);
+    let plan = Plan { request, inventory, driver, config, layout, wanted, by_capabilities, grants, deeds };
     plan.gated(&mut edits);
     if wants_compat_hook(config) {
         plan.compat_hooks(&mut edits, hook_path);

@@ -271,7 +271,7 @@ fn capabilities_can_be_ignored() {
 #[test]
 fn the_whole_plan_as_data() {
     let edits = planned("NVIDIA_VISIBLE_DEVICES=0 NVIDIA_DRIVER_CAPABILITIES=compute,graphics").expect("planned");
-    let bare = edits.spec.to_container_edits();
+    let bare = edits.spec.into_container_edits();
     assert_eq!(bare.env, ["NVIDIA_CTK_LIBCUDA_DIR=/usr/lib/x86_64-linux-gnu", "NVIDIA_VISIBLE_DEVICES=void"]);
     assert_eq!(bare.additional_gids, [44]);
     assert_eq!(bare.hooks.len(), 1);

@@ -88,11 +88,11 @@ fn assemble<'d>(
     all_device: bool,
 ) -> Spec {
     let named = |one: &'d DraftDevice| {
-        let edits = one.edits.to_container_edits();
+        let edits = one.edits.clone().into_container_edits();
         one.names.iter().map(move |name| device(name, edits.clone()))
     };
     let devices = devices.flat_map(named).collect();
-    let mut spec = Spec { kind, devices, container_edits: common.to_container_edits(), ..Spec::default() };
+    let mut spec = Spec { kind, devices, container_edits: common.clone().into_container_edits(), ..Spec::default() };
     spec.normalise();
     if all_device && spec.devices.iter().all(|device| device.name != "none") {
         spec.add_merged_device("all");
