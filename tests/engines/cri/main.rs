@@ -5,7 +5,7 @@ mod pods;
 mod protobuf;
 
 use engines::{
-    Suite,
+    Programs, Suite,
     cdi::{self, Hooks},
     place::{Place, System},
 };
@@ -13,24 +13,26 @@ use pods::Pods;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let suite = |name, machine, start: fn(&Programs) -> Result<Pods, String>, checks| Suite {
+        name,
+        place: Place { machine, system: System::Trixie },
+        start,
+        checks,
+    };
     engines::run(&[
-        Suite {
-            name: "containerd_with_cdi",
-            place: Place { machine: "two-gpus", system: System::Trixie },
-            start: |programs| Pods::start(programs, Hooks::Ours),
-            checks: cdi::checks(),
-        },
-        Suite {
-            name: "containerd_with_cdi_and_no_hooks",
-            place: Place { machine: "two-gpus", system: System::Trixie },
-            start: |programs| Pods::start(programs, Hooks::None),
-            checks: cdi::checks(),
-        },
-        Suite {
-            name: "containerd_with_cdi_and_mig",
-            place: Place { machine: "mig", system: System::Trixie },
-            start: |programs| Pods::start(programs, Hooks::Ours),
-            checks: cdi::mig_checks(),
-        },
+        suite("containerd_with_cdi", "two-gpus", |programs| Pods::start(programs, Hooks::Ours), cdi::checks()),
+        suite(
+            "containerd_with_cdi_and_one_hook",
+            "two-gpus",
+            |programs| Pods::start(programs, Hooks::One),
+            cdi::checks(),
+        ),
+        suite(
+            "containerd_with_cdi_and_no_hooks",
+            "two-gpus",
+            |programs| Pods::start(programs, Hooks::None),
+            cdi::checks(),
+        ),
+        suite("containerd_with_cdi_and_mig", "mig", |programs| Pods::start(programs, Hooks::Ours), cdi::mig_checks()),
     ])
 }

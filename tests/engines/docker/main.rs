@@ -36,6 +36,12 @@ fn main() -> ExitCode {
             checks: [cdi::checks(), with_cdi::ALL.to_vec()].concat(),
         },
         Suite {
+            name: "docker_with_cdi_and_one_hook",
+            place: modern,
+            start: |programs| Engine::start_with_cdi(programs, Hooks::One),
+            checks: [cdi::checks(), with_cdi::ALL.to_vec()].concat(),
+        },
+        Suite {
             name: "docker_with_cdi_and_no_hooks",
             place: modern,
             start: |programs| Engine::start_with_cdi(programs, Hooks::None),

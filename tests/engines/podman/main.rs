@@ -21,9 +21,11 @@ fn main() -> ExitCode {
     engines::run(&[
         suite("podman_with_cdi", older, System::Own, "two-gpus", two()),
         suite("podman_with_cdi_and_no_hooks", older_without_hooks, System::Own, "two-gpus", two()),
+        suite("podman_with_cdi_and_one_hook", older_with_one_hook, System::Own, "two-gpus", two()),
         suite("podman_with_cdi_and_mig", older, System::Own, "mig", cdi::mig_checks()),
         suite("podman_5_with_cdi", newer, System::Trixie, "two-gpus", two()),
         suite("podman_5_with_cdi_and_no_hooks", newer_without_hooks, System::Trixie, "two-gpus", two()),
+        suite("podman_5_with_cdi_and_one_hook", newer_with_one_hook, System::Trixie, "two-gpus", two()),
         suite("podman_5_with_cdi_and_mig", newer_without_hooks, System::Trixie, "mig", cdi::mig_checks()),
     ])
 }
@@ -37,6 +39,14 @@ fn older(programs: &Programs) -> Result<Engine, String> {
 
 fn older_without_hooks(programs: &Programs) -> Result<Engine, String> {
     Engine::start(programs, Hooks::None, OLDER)
+}
+
+fn older_with_one_hook(programs: &Programs) -> Result<Engine, String> {
+    Engine::start(programs, Hooks::One, OLDER)
+}
+
+fn newer_with_one_hook(programs: &Programs) -> Result<Engine, String> {
+    Engine::start(programs, Hooks::One, &[])
 }
 
 fn newer(programs: &Programs) -> Result<Engine, String> {

@@ -1,7 +1,7 @@
 //! A CDI spec of ours, with its hooks done by our `nvidia-cdi-hook`, as engines without our runtime would have them:
 //! the shim in mode cdi only puts the spec's edits into config.json.
 
-use crate::stage::{GPU_0, RUNTIMES, Stage, Tree, assert_prints, assert_same, stderr, stdout};
+use crate::stage::{GPU_0, LISTS, RUNTIMES, Stage, Tree, assert_lists, assert_prints, assert_same, stderr};
 use serde_json::{Value, json};
 use std::{fs, process::Output};
 
@@ -12,24 +12,6 @@ const SPEC: &str = r#"BIN="${SHIM%/*}"; "$BIN/nvidia-ctk" --quiet cdi generate -
 /// Starts the container as config.json was at first, with all that a start leaves in the root.
 const START: &str = r#"[ -f "$D/spec" ] || cp "$B/config.json" "$D/spec"; cp "$D/spec" "$B/config.json"
     "$SHIM" --root "$D/state" --log "$D/log" run --bundle "$B" "$ID""#;
-
-/// What a program that loads CUDA would find.
-const LISTS: &str = "nvidia-smi -L && ldconfig -p";
-
-/// The loader cache's entries for libcuda, in the loader's order, as `NAME PATH`.
-fn libcuda(output: &Output) -> Vec<String> {
-    let printed = stdout(output);
-    let entries = printed.lines().filter_map(|line| line.trim_start().split_once(" => "));
-    let ours = entries.filter(|(name, _)| name.starts_with("libcuda.so"));
-    ours.map(|(name, path)| format!("{} {path}", name.split(' ').next().unwrap_or_default())).collect()
-}
-
-#[track_caller]
-fn assert_lists(what: &str, output: &Output, want: &[String]) {
-    let (printed, complaint) = (stdout(output), stderr(output));
-    assert!(output.status.success() && printed.starts_with(GPU_0), "{what}: {printed}{complaint}");
-    assert_eq!(libcuda(output), want, "{what}");
-}
 
 /// Where specs put libraries: where this machine has them.
 const FOLDER: &str = "/usr/lib/x86_64-linux-gnu";

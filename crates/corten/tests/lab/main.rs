@@ -12,6 +12,7 @@ mod generate;
 mod hookless;
 mod hooks;
 mod interrupted;
+mod legacy;
 mod litter;
 mod machine_state;
 mod mig;

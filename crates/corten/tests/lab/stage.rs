@@ -214,3 +214,21 @@ pub fn assert_prints(what: &str, output: &Output, want: &str) {
     assert!(output.status.success(), "{what}: {}: {}{}", output.status, stdout(output), stderr(output));
     assert_eq!(stdout(output), want, "{what}: {}", stderr(output));
 }
+
+/// What a program that loads CUDA would find.
+pub const LISTS: &str = "nvidia-smi -L && ldconfig -p";
+
+/// The loader cache's entries for libcuda, in the loader's order, as `NAME PATH`.
+fn libcuda(output: &Output) -> Vec<String> {
+    let printed = stdout(output);
+    let entries = printed.lines().filter_map(|line| line.trim_start().split_once(" => "));
+    let ours = entries.filter(|(name, _)| name.starts_with("libcuda.so"));
+    ours.map(|(name, path)| format!("{} {path}", name.split(' ').next().unwrap_or_default())).collect()
+}
+
+#[track_caller]
+pub fn assert_lists(what: &str, output: &Output, want: &[String]) {
+    let (printed, complaint) = (stdout(output), stderr(output));
+    assert!(output.status.success() && printed.starts_with(GPU_0), "{what}: {printed}{complaint}");
+    assert_eq!(libcuda(output), want, "{what}");
+}
