@@ -6,7 +6,7 @@ use crate::{
     container::Container,
     fault::{Fault, Result},
     machine, modules,
-    read_only::Shelf,
+    read_only::{self, Shelf},
     runtime::programs,
 };
 use host::{Capabilities, Capability, Inventory, Platform, Wanted};
@@ -124,7 +124,7 @@ fn legacy(
 /// The layout of a root that nothing is put into.
 fn anywhere() -> Layout {
     let folder = || ContainerPath::root().join("usr/lib64");
-    Layout { loader: Loader::Unknown, native: folder(), compat32: folder(), read_only: false }
+    Layout { loader: Loader::Unknown, native: folder(), compat32: folder(), read_only: false, covered: false }
 }
 
 impl Decision {
@@ -167,11 +167,12 @@ impl Decision {
 impl Target {
     fn open(container: &Container) -> Result<Target> {
         let root = ContainerRoot::open(&container.root_path()?, container.owner()?)?;
-        let layout = root.survey();
+        let (layout, mounts) = (root.survey(), container.mounts()?);
         if !layout.read_only {
-            return Ok(Target { root, layout, shelf: None });
+            let covered = read_only::is_covered(&mounts, &layout.native);
+            return Ok(Target { root, layout: Layout { covered, ..layout }, shelf: None });
         }
-        let shelf = Shelf::find(&container.mounts()?)?;
+        let shelf = Shelf::find(&mounts)?;
         Ok(Target { root, layout: shelf.layout(layout), shelf: Some(shelf) })
     }
 

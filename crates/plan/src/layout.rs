@@ -15,6 +15,10 @@ pub struct Layout {
     pub compat32: ContainerPath,
     /// Nothing can be created in the root (a read-only file system), so links and caches must come as mounts.
     pub read_only: bool,
+    /// A mount of the container's own lies over the folder for libraries: of what is made in the root, the container will
+    /// see nothing there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub covered: bool,
 }
 
 /// The program loader of a container.

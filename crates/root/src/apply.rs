@@ -197,6 +197,7 @@ mod tests {
             native: path("/usr/lib"),
             compat32: path("/usr/lib32"),
             read_only: false,
+            covered: false,
         };
         let failed = root.apply_then(&work, &layout, |done| {
             assert_eq!(done.changed, [path("/usr/lib/libcuda.so")]);

@@ -17,12 +17,12 @@ use plan::{Layout, Loader};
 use rustix::fs::{FileType, StatVfsMountFlags, fstat, fstatvfs};
 
 impl ContainerRoot {
-    /// The layout that libraries for this container must follow.
+    /// The layout that libraries for this container must follow, as far as the root tells it.
     pub fn survey(&self) -> Layout {
         let (loader, native, compat32) = self.distribution();
         let [native, compat32] = [native, compat32].map(|folder| ContainerPath::root().join(&folder));
         let read_only = self.is_read_only(&native) || self.is_read_only(&ContainerPath::root().join("etc"));
-        Layout { loader, native, compat32, read_only }
+        Layout { loader, native, compat32, read_only, covered: false }
     }
 
     fn distribution(&self) -> (Loader, String, String) {

@@ -68,7 +68,13 @@ fn read(document: &[u8]) -> Option<Asked> {
 
 fn layout() -> Layout {
     let folder = |path| ContainerPath::root().join(path);
-    Layout { loader: Loader::Glibc, native: folder("usr/lib64"), compat32: folder("usr/lib"), read_only: false }
+    Layout {
+        loader: Loader::Glibc,
+        native: folder("usr/lib64"),
+        compat32: folder("usr/lib"),
+        read_only: false,
+        covered: false,
+    }
 }
 
 /// Every name of the request stands in a text of the container's; a name of a mount may be spelt otherwise there.

@@ -186,3 +186,25 @@ fn give_to(stage: &Stage, id: u32) {
         lchown(root.join(path), Some(id), Some(id)).unwrap();
     }
 }
+
+/// A volume over the folder that libraries are put into hides what is made in the root: the names that programs load are mounts
+/// there.
+#[test]
+fn a_volume_over_the_libraries() {
+    for (root, folder) in [("debian", "/usr/lib/x86_64-linux-gnu"), ("debian", "/usr/lib"), ("rhel", "/usr/lib64")] {
+        for runtime in RUNTIMES {
+            let stage = Stage::new(&[root]);
+            stage.configure(runtime, "");
+            stage.edit(|document| {
+                document["mounts"].as_array_mut().unwrap().push(json!({
+                    "destination": folder, "type": "bind", "options": ["rbind"], "source": stage.path("volume"),
+                }));
+            });
+            let copy = format!("cp -a \"$B/rootfs{folder}\" \"$D/volume\" || exit 8");
+            let again = "cp \"$D/spec\" \"$B/config.json\"";
+            stage.write("spec", &stage.read("bundle/config.json"));
+            let done = stage.on(&[], &format!("{copy}; {RUN} && {again} && {RUN}"));
+            assert_prints(&format!("{root} {folder} {runtime}"), &done, &format!("{GPU_0}{GPU_0}"));
+        }
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! A root that cannot be written (`Layout::read_only`) has no place for links or an application profile. There each link
 //! becomes a mount of the library at the link's path, and the profile is left out. The caller sees to it that `Layout`'s
-//! folder is one where mount points can be made, and that the loader's file comes as a mount.
+//! folder is one where mount points can be made, and that the loader's file comes as a mount. Links that a mount of the
+//! container's would hide (`Layout::covered`) become mounts as well.
 
 use super::Plan;
 use crate::edits::{Because, Edits, Link, LoaderEntry, Reason};
@@ -107,7 +108,7 @@ impl Plan<'_> {
     pub(super) fn links(&self, edits: &mut Edits, folder: &ContainerPath, file: &DriverFile, library: &Library) {
         for link in &library.links {
             let at = folder.join(&link.name);
-            if self.layout.read_only {
+            if self.layout.read_only || self.layout.covered {
                 self.mount(edits, &file.host, &at, READ_ONLY, file);
             } else if !edits.root.links.iter().any(|known| known.what.at == at) {
                 let rule = format!("programs load {} by this name", file.path.file_name());

@@ -140,6 +140,7 @@ fn layout() -> Layout {
         native: inside("/usr/lib/x86_64-linux-gnu"),
         compat32: inside("/usr/lib/i386-linux-gnu"),
         read_only: false,
+        covered: false,
     }
 }
 
@@ -331,6 +332,15 @@ fn a_root_that_cannot_be_written() {
     assert!(!edits.root.libraries.is_empty(), "for the loader cache that is mounted over the image's");
     let linked = edits.spec.mounts.iter().find(|mount| mount.what.container_path.ends_with("/libcuda.so.1"));
     assert_eq!(linked.map(|mount| mount.what.host_path.as_str()), Some("/drv/usr/lib64/libcuda.so.550.54.14"));
+}
+
+#[test]
+fn a_folder_that_a_volume_covers_has_mounts_for_links() {
+    let layout = Layout { covered: true, ..layout() };
+    let env = "NVIDIA_VISIBLE_DEVICES=0 NVIDIA_DRIVER_CAPABILITIES=compute,graphics";
+    let edits = planned_with(env, &machine(), "", &layout).expect("covered");
+    assert!(edits.root.links.is_empty() && !edits.root.libraries.is_empty() && edits.root.application_profile.is_some());
+    assert!(edits.spec.mounts.iter().any(|mount| mount.what.container_path.ends_with("/libcuda.so.1")));
 }
 
 #[test]
