@@ -339,7 +339,9 @@ fn a_folder_that_a_volume_covers_has_mounts_for_links() {
     let layout = Layout { covered: true, ..layout() };
     let env = "NVIDIA_VISIBLE_DEVICES=0 NVIDIA_DRIVER_CAPABILITIES=compute,graphics";
     let edits = planned_with(env, &machine(), "", &layout).expect("covered");
-    assert!(edits.root.links.is_empty() && !edits.root.libraries.is_empty() && edits.root.application_profile.is_some());
+    assert!(
+        edits.root.links.is_empty() && !edits.root.libraries.is_empty() && edits.root.application_profile.is_some()
+    );
     assert!(edits.spec.mounts.iter().any(|mount| mount.what.container_path.ends_with("/libcuda.so.1")));
 }
 
