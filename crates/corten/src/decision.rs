@@ -37,9 +37,15 @@ pub struct Decision {
 struct Target {
     root: ContainerRoot,
     layout: Layout,
+    /// A mount of the container's own lies over `/etc`.
+    cache_is_covered: bool,
     /// For a root that cannot be written.
     shelf: Option<Shelf>,
 }
+
+/// What the log says where the loader's files are not the root's.
+const COVERED: &str = "a mount of the container's own lies over /etc: its loader cache counts, so that libraries are found only \
+    where the loader looks without one; use CDI specs with hooks (mode = \"cdi\") if it does not find them";
 
 /// The machine to decide for.
 pub enum Machine {
@@ -80,6 +86,9 @@ pub fn decide(container: &Container, request: &Request, config: &Config, machine
                 .map_err(|error| plan_fault(&error))?;
             target.prefer_compat(&mut edits, &inventory, config);
             target.fit(&mut edits, container, start)?;
+            if target.cache_is_covered && !edits.root.libraries.is_empty() {
+                edits.remarks.push(COVERED.to_owned());
+            }
             for remark in &edits.remarks {
                 log::warn!("{remark}");
             }
@@ -170,10 +179,11 @@ impl Target {
         let (layout, mounts) = (root.survey(), container.mounts()?);
         if !layout.read_only {
             let covered = read_only::is_covered(&mounts, &layout.native);
-            return Ok(Target { root, layout: Layout { covered, ..layout }, shelf: None });
+            let cache_is_covered = read_only::is_covered(&mounts, &ContainerPath::root().join("etc"));
+            return Ok(Target { root, layout: Layout { covered, ..layout }, cache_is_covered, shelf: None });
         }
         let shelf = Shelf::find(&mounts)?;
-        Ok(Target { root, layout: shelf.layout(layout), shelf: Some(shelf) })
+        Ok(Target { root, layout: shelf.layout(layout), cache_is_covered: false, shelf: Some(shelf) })
     }
 
     /// In a root that cannot be written everything becomes mounts.

@@ -154,8 +154,8 @@ fn is_program(path: &ContainerPath) -> bool {
     matches!(path.parent().file_name(), "bin" | "sbin")
 }
 
-/// A mount of the container's own hides what the root has in this folder of libraries. `/lib` and the like are links into
-/// `/usr` in most images, and low-level runtimes follow them.
+/// A mount of the container's own hides what the root has in this folder. `/lib` and the like are links into `/usr` in most
+/// images, and low-level runtimes follow them.
 pub fn is_covered(mounts: &[oci::Mount], folder: &ContainerPath) -> bool {
     let usr = ContainerPath::root().join("usr");
     let short = folder.strip_prefix(&usr).map(|rest| ContainerPath::root().join(rest));

@@ -208,3 +208,20 @@ fn a_volume_over_the_libraries() {
         }
     }
 }
+
+/// One over `/etc` hides the loader's cache, and the log says so. Files of it that an engine mounts are no such thing.
+#[test]
+fn a_volume_over_etc_is_said() {
+    for (destination, said) in [("/etc", true), ("/etc/hosts", false)] {
+        let stage = Stage::new(&["debian"]);
+        stage.edit(|document| {
+            document["mounts"].as_array_mut().unwrap().push(json!({
+                "destination": destination, "type": "bind", "options": ["rbind"],
+                "source": format!("{}{destination}", stage.path("copy").display()),
+            }));
+        });
+        let copy = "mkdir \"$D/copy\" && cp -a \"$B/rootfs/etc\" \"$D/copy/\" && touch \"$D/copy/etc/hosts\" || exit 8";
+        assert_prints(destination, &stage.on(&[], &format!("{copy}; {RUN}")), GPU_0);
+        assert_eq!(stage.read("log").contains("lies over /etc"), said, "{destination}: {}", stage.read("log"));
+    }
+}
