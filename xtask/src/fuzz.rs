@@ -102,6 +102,10 @@ fn run_all(targets: Vec<String>, plan: Plan) -> Outcome {
     system::ensure(&[&system::CXX])?;
     say("building the fuzz targets");
     let programs = build()?;
+    let fixed = plan.seed.is_some() && addresses_can_be_fixed();
+    if plan.seed.is_some() && !fixed {
+        say("addresses cannot be fixed here, so another run may try other inputs");
+    }
     let at_once = thread::available_parallelism().map_or(1, usize::from);
     say(&format!("fuzzing {} targets for {} s each, {at_once} at a time", targets.len(), plan.time.as_secs()));
     println!("{:14} {:>10} {:>8} {:>8}", "TARGET", "RUNS", "EDGES", "SECONDS");
@@ -111,7 +115,7 @@ fn run_all(targets: Vec<String>, plan: Plan) -> Outcome {
         for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(target) = next() {
-                    if let Err(failure) = fuzz(&target, &programs, plan) {
+                    if let Err(failure) = fuzz(&target, &programs, plan, fixed) {
                         failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
                     }
                 }
@@ -134,17 +138,16 @@ fn build() -> Result<PathBuf, String> {
 }
 
 /// One target; an error says what was found and how to see it again.
-fn fuzz(target: &str, programs: &Path, plan: Plan) -> Outcome {
+fn fuzz(target: &str, programs: &Path, plan: Plan, fixed: bool) -> Outcome {
     let found = folder().join("found");
     dist::make_folder(&found)?;
-    let mut command = match plan.seed {
+    let mut command = if fixed {
         // Addresses are a part of what libFuzzer goes by, and keys of some hash tables.
-        Some(_) if addresses_can_be_fixed() => {
-            let mut command = Command::new("setarch");
-            command.arg("--addr-no-randomize").arg(programs.join(target));
-            command
-        }
-        _ => Command::new(programs.join(target)),
+        let mut command = Command::new("setarch");
+        command.arg("--addr-no-randomize").arg(programs.join(target));
+        command
+    } else {
+        Command::new(programs.join(target))
     };
     command.args(BOUNDS).arg(format!("-max_total_time={}", plan.time.as_secs()));
     command.arg(format!("-artifact_prefix={}/{target}-", found.display()));
@@ -186,8 +189,7 @@ fn fuzz(target: &str, programs: &Path, plan: Plan) -> Outcome {
     }
 }
 
-/// Whether personality(2) may be called with what turns the randomizing of addresses off. Docker's own seccomp profile forbids it;
-/// a run with a seed may then differ from another.
+/// Whether personality(2) may be called with what turns the randomizing of addresses off. Docker's own seccomp profile forbids it.
 fn addresses_can_be_fixed() -> bool {
     Command::new("setarch").args(["--addr-no-randomize", "true"]).status().is_ok_and(|status| status.success())
 }

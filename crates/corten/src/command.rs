@@ -9,13 +9,10 @@ use crate::{
     fault::{Fault, Result},
     programs::{Call, PROGRAMS},
     runtime::logger,
+    stdout::print,
     version,
 };
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{fmt::Write as _, process::ExitCode};
 
 /// One word of the program. Parser and help follow from the table.
 struct Word {
@@ -61,17 +58,6 @@ fn answer(call: Call) -> Result<String> {
             None => Err(Fault::new(Code::Usage, format!("corten: unknown word {first:?}"))
                 .next("`corten --help` lists what there is")),
         },
-    }
-}
-
-/// A reader that has gone away (`corten errors | head`) is no failure.
-fn print(text: String) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::new(Code::Usage, format!("cannot write to standard output: {error}"))
-                .next("Check where the output goes"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 use oci::{Bundle, BundleError, Document, DocumentError, HostPath};
 use plan::{
     Config, Request,
-    request::{ContainerView, MountView, Reading, RequestError},
+    request::{ContainerView, MountView, RequestError},
 };
 use root::Owner;
 use std::path::{Path, PathBuf};
@@ -55,17 +55,12 @@ impl Container {
 
     /// What the container asks for, if anything. What was ignored goes to the log.
     pub fn request(&self, config: &Config) -> Result<Option<Request>> {
-        let reading = self.reading(config)?.map_err(|error| request_fault(&error))?;
+        let view = View::read(&self.document).map_err(|error| self.invalid(&error))?;
+        let reading = view.with(|view| Request::read(&view, config)).map_err(|error| request_fault(&error))?;
         for warning in &reading.warnings {
             log::warn!("{warning}");
         }
         Ok(reading.request)
-    }
-
-    /// The same with what was ignored. The inner result is the request's own fault.
-    pub fn reading(&self, config: &Config) -> Result<std::result::Result<Reading, RequestError>> {
-        let view = View::read(&self.document).map_err(|error| self.invalid(&error))?;
-        Ok(view.with(|view| Request::read(&view, config)))
     }
 
     /// The container's root folder. A relative `root.path` counts from the bundle (B-01), which may be given relative
@@ -145,8 +140,7 @@ impl View {
     }
 }
 
-/// A request that cannot be granted on any machine.
-pub fn request_fault(error: &RequestError) -> Fault {
+fn request_fault(error: &RequestError) -> Fault {
     let code = match error {
         RequestError::Unprivileged(_) => Code::PrivilegeNeeded,
         RequestError::Capabilities(_) | RequestError::Supported(_) => Code::CapabilityUnknown,

@@ -4,7 +4,6 @@
 //! tools match on and exit statuses are the original's (reference: cdi-and-ctk.md sections 0 and 1).
 
 mod configure;
-pub mod console;
 mod flags;
 mod generate;
 mod help;
@@ -19,12 +18,14 @@ mod worse;
 use crate::{
     cdi_hook,
     codes::Code,
+    console,
     fault::{Fault, Result},
     programs::Call,
     runtime::logger::print_error,
     version,
 };
 use flags::{Flag, ParseError, Values};
+use log::LevelFilter;
 use std::process::ExitCode;
 
 /// A word of the command line: a group of further words, or something to do.
@@ -224,7 +225,11 @@ fn leaf(
             false => values.ignored.push(word),
         }
     }
-    console::start(&values);
+    console::start(match (values.is_set("quiet"), values.is_set("debug")) {
+        (true, _) => LevelFilter::Error,
+        (false, true) => LevelFilter::Debug,
+        (false, false) => LevelFilter::Info,
+    });
     for word in &values.ignored {
         log::warn!("{}: ignoring {word:?}, which is no flag", path.join(" "));
     }

@@ -6,8 +6,9 @@ use crate::{
     container::Container,
     fault::{Fault, Result},
     machine, modules,
-    read_only::{self, Shelf},
+    read_only::Shelf,
     runtime::programs,
+    volumes,
 };
 use host::{Capabilities, Capability, Inventory, Platform, Wanted};
 use oci::{ContainerPath, HostPath};
@@ -60,41 +61,47 @@ pub enum Machine {
 /// Decides for a container.
 pub fn decide(container: &Container, request: &Request, config: &Config, machine: Machine) -> Result<Decision> {
     let (here, start) = (!matches!(machine, Machine::Other(_)), matches!(machine, Machine::Start));
-    let mut inventory = match machine {
+    let inventory = match machine {
         Machine::Other(inventory) => *inventory,
         _ if needs_machine(request, config)? => machine::examine(config, wanted(request, config))?,
         _ => Inventory::default(),
     };
     let Resolved { mode, reason } = resolve_mode(request, config, inventory.platform)?;
-    match mode {
-        Mode::Legacy => legacy(container, request, config, inventory, (here, start)),
-        Mode::Csv => Err(not_yet(mode, &reason)),
-        Mode::Cdi => {
-            let edits = cdi_mode::decide(request, config, start)?;
-            edits.remarks.iter().for_each(|remark| log::warn!("{remark}"));
-            Ok(Decision { mode, reason, edits, root: None })
-        }
-        Mode::JitCdi => {
-            let target = Target::open(container)?;
-            if start && modules::load_missing(request, &inventory, config) {
-                inventory = machine::examine(config, wanted(request, config))?;
-            }
-            if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
-                machine::ask_nvml(&mut inventory, config).map_err(|fault| fault.within(&why))?;
-            }
-            let mut edits = plan::plan(request, &inventory, config, &target.layout, &hook_path(config)?)
-                .map_err(|error| plan_fault(&error))?;
-            target.prefer_compat(&mut edits, &inventory, config);
-            target.fit(&mut edits, container, start)?;
-            if target.cache_is_covered && !edits.root.libraries.is_empty() {
-                edits.remarks.push(COVERED.to_owned());
-            }
-            for remark in &edits.remarks {
-                log::warn!("{remark}");
-            }
-            Ok(Decision { mode, reason, edits, root: Some(target) })
-        }
+    let (edits, root) = match mode {
+        Mode::Csv => return Err(not_yet(mode, &reason)),
+        Mode::Cdi => (cdi_mode::decide(request, config, start)?, None),
+        Mode::Legacy => legacy(container, request, config, inventory, (here, start))?,
+        Mode::JitCdi => jit_cdi(container, request, config, inventory, (here, start))?,
+    };
+    for remark in &edits.remarks {
+        log::warn!("{remark}");
     }
+    Ok(Decision { mode, reason, edits, root })
+}
+
+/// Mode jit-cdi: all that the container needs, and the root that a part of it goes to.
+fn jit_cdi(
+    container: &Container,
+    request: &Request,
+    config: &Config,
+    mut inventory: Inventory,
+    (here, start): (bool, bool),
+) -> Result<(Edits, Option<Target>)> {
+    let target = Target::open(container)?;
+    if start && modules::load_missing(request, &inventory, config) {
+        inventory = machine::examine(config, wanted(request, config))?;
+    }
+    if let Some(why) = plan::needs_nvml(request, &inventory).filter(|_| here) {
+        machine::ask_nvml(&mut inventory, config).map_err(|fault| fault.within(&why))?;
+    }
+    let mut edits = plan::plan(request, &inventory, config, &target.layout, &hook_path(config)?)
+        .map_err(|error| plan_fault(&error))?;
+    target.prefer_compat(&mut edits, &inventory, config);
+    target.fit(&mut edits, container, start)?;
+    if target.cache_is_covered && !edits.root.libraries.is_empty() {
+        edits.remarks.push(COVERED.to_owned());
+    }
+    Ok((edits, Some(target)))
 }
 
 /// Legacy mode. The hook looks at this machine again and refuses what it must, in words that users know; so what is not
@@ -105,8 +112,7 @@ fn legacy(
     config: &Config,
     mut inventory: Inventory,
     (here, start): (bool, bool),
-) -> Result<Decision> {
-    let resolved = resolve_mode(request, config, inventory.platform)?;
+) -> Result<(Edits, Option<Target>)> {
     let target = plan::legacy_needs_root(request, config).then(|| Target::open(container)).transpose()?;
     if start && modules::load_missing(request, &inventory, config) {
         inventory = machine::examine(config, wanted(request, config))?;
@@ -124,10 +130,7 @@ fn legacy(
     if let Some(target) = &target {
         target.fit(&mut edits, container, start)?;
     }
-    for remark in &edits.remarks {
-        log::warn!("{remark}");
-    }
-    Ok(Decision { mode: resolved.mode, reason: resolved.reason, edits, root: target })
+    Ok((edits, target))
 }
 
 /// The layout of a root that nothing is put into.
@@ -178,8 +181,8 @@ impl Target {
         let root = ContainerRoot::open(&container.root_path()?, container.owner()?)?;
         let (layout, mounts) = (root.survey(), container.mounts()?);
         if !layout.read_only {
-            let covered = read_only::is_covered(&mounts, &layout.native);
-            let cache_is_covered = read_only::is_covered(&mounts, &ContainerPath::root().join("etc"));
+            let [covered, cache_is_covered] =
+                volumes::are_covered(&mounts, [&layout.native, &ContainerPath::root().join("etc")]);
             return Ok(Target { root, layout: Layout { covered, ..layout }, cache_is_covered, shelf: None });
         }
         let shelf = Shelf::find(&mounts)?;

@@ -10,8 +10,8 @@ mod cli;
 
 use crate::{
     codes::Code,
-    container::{Container, request_fault},
-    ctk::console,
+    console,
+    container::Container,
     fault::{Fault, Result},
     programs::Call,
     runtime::settings::Location,
@@ -56,15 +56,14 @@ pub fn main(call: Call) -> ExitCode {
 }
 
 fn prestart(arguments: &Arguments) -> Result<()> {
-    console::start_at(LevelFilter::Warn);
+    console::start(LevelFilter::Warn);
     let config = Location::of_hook(&arguments.config, |name| std::env::var(name).ok())
         .load_required()
         .map_err(|fault| fault.within("error getting hook config: failed to load config"))?;
     let state = State::read(io::stdin().lock())
         .map_err(|error| Fault::from_error(Code::HookInput, &error).within("could not decode container state"))?;
     let container = container(&state)?;
-    let legacy = prestart::as_legacy(&config);
-    let Some(request) = request(&container, &legacy)? else { return Ok(()) };
+    let Some(request) = container.request(&prestart::as_legacy(&config))? else { return Ok(()) };
     accept_mode(&request, &config)?;
     let root = container.root_path()?;
     let pid = pid(&state)?;
@@ -100,15 +99,6 @@ fn unreadable(error: &BundleError) -> Fault {
         }
         _ => Fault::from_error(Code::SpecInvalid, error).within("could not decode OCI spec"),
     }
-}
-
-/// What the container asks for; what was ignored is said on stderr, in the original's words.
-fn request(container: &Container, config: &Config) -> Result<Option<Request>> {
-    let reading = container.reading(config)?.map_err(|error| request_fault(&error))?;
-    for warning in &reading.warnings {
-        log::warn!("{warning}");
-    }
-    Ok(reading.request)
 }
 
 /// This program is for legacy mode. In any other it refuses, with a text that users and their tools know, since another

@@ -6,6 +6,7 @@ mod cdi_mode;
 mod claims;
 mod codes;
 mod command;
+mod console;
 mod container;
 mod container_cli;
 mod ctk;
@@ -22,9 +23,11 @@ mod programs;
 mod read_only;
 mod recipe;
 mod runtime;
+mod stdout;
 #[cfg(feature = "undefended")]
 mod undefended;
 mod version;
+mod volumes;
 
 use std::process::ExitCode;
 

@@ -154,14 +154,6 @@ fn is_program(path: &ContainerPath) -> bool {
     matches!(path.parent().file_name(), "bin" | "sbin")
 }
 
-/// A mount of the container's own hides what the root has in this folder. `/lib` and the like are links into `/usr` in most
-/// images, and low-level runtimes follow them.
-pub fn is_covered(mounts: &[oci::Mount], folder: &ContainerPath) -> bool {
-    let usr = ContainerPath::root().join("usr");
-    let short = folder.strip_prefix(&usr).map(|rest| ContainerPath::root().join(rest));
-    [Some(folder), short.as_ref()].into_iter().flatten().any(|name| covering(mounts, name).is_some())
-}
-
 /// The mount that `path` lies on: the deepest, and of equals the last.
 fn covering<'a>(mounts: &'a [oci::Mount], path: &ContainerPath) -> Option<&'a oci::Mount> {
     let depth = |mount: &oci::Mount| {
@@ -232,23 +224,5 @@ mod tests {
         assert_eq!(at("/run/x"), Some("/run"));
         assert_eq!(at("/run/a/b"), Some("/run/a"));
         assert_eq!(at("/etc"), None);
-    }
-
-    #[test]
-    fn a_folder_of_libraries_is_covered_by_a_volume_over_it() {
-        let folder = ContainerPath::new("/usr/lib/x86_64-linux-gnu").unwrap();
-        for (at, want) in [
-            ("/usr/lib/x86_64-linux-gnu", true),
-            ("/usr/lib/", true),
-            ("/usr", true),
-            ("/lib/x86_64-linux-gnu", true),
-            ("lib", true),
-            ("/usr/lib/x86_64-linux-gnu/libcuda.so.1", false),
-            ("/usr/lib/x86_64", false),
-            ("/usr/local", false),
-            ("/etc", false),
-        ] {
-            assert_eq!(is_covered(&[mount(at, "bind", &[])], &folder), want, "{at}");
-        }
     }
 }

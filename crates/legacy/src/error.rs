@@ -4,13 +4,26 @@ use rustix::io::Errno;
 
 /// Why a step failed, in the words of the original.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
+#[error("{text}")]
+pub struct Error {
+    text: String,
+    keeps_nvml_from_starting: bool,
+}
 
 impl Error {
     /// A text that is the whole reason.
     pub fn new(text: impl Into<String>) -> Error {
-        Error(text.into())
+        Error { text: text.into(), keeps_nvml_from_starting: false }
+    }
+
+    /// The same, for what the original meets when it starts NVML, which it does before anything else.
+    pub(crate) fn at_start_of_nvml(self) -> Error {
+        Error { keeps_nvml_from_starting: true, ..self }
+    }
+
+    /// The original would have met this when it started NVML, whatever it was asked.
+    pub fn keeps_nvml_from_starting(&self) -> bool {
+        self.keeps_nvml_from_starting
     }
 
     /// What was being done, and what the kernel said about it.
@@ -32,12 +45,12 @@ impl Error {
         let line = said.lines().next().unwrap_or_default();
         let text = format!("{}: {line}", context.as_ref());
         let (before, after) = text.rsplit_once(':').unwrap_or(("", &text));
-        Error(format!("{before}:{}", after.to_lowercase()))
+        Error::new(format!("{before}:{}", after.to_lowercase()))
     }
 
     /// An argument that makes no sense.
     pub fn invalid_argument() -> Error {
-        Error("invalid argument".to_owned())
+        Error::new("invalid argument")
     }
 }
 
@@ -52,7 +65,7 @@ fn words(errno: Errno) -> String {
 
 impl From<root::RootError> for Error {
     fn from(error: root::RootError) -> Error {
-        Error(error.to_string())
+        Error::new(error.to_string())
     }
 }
 

@@ -40,24 +40,34 @@ impl Machine {
     }
 }
 
+/// `nvmlReturn_t` for a function that this NVML lacks.
+const FUNCTION_NOT_FOUND: u32 = 13;
+
 /// The text of a refusal (section 3). The original's helper is a process of its own, too; what becomes of it is told as a
 /// failure of the call to it.
 fn refused(problem: &Problem) -> Error {
     match problem {
         Problem::NotLoaded(said) => not_loaded(said),
-        Problem::Refused { words, .. } => Error::foreign("nvml error", words),
-        Problem::TimedOut { .. } => Error::new("driver rpc error: timed out"),
+        // That shows only when the function is needed.
+        Problem::Refused { code: FUNCTION_NOT_FOUND, words, .. } => Error::foreign("nvml error", words),
+        Problem::Refused { words, .. } => not_started(words),
+        Problem::TimedOut { .. } => Error::new("driver rpc error: timed out").at_start_of_nvml(),
         other => {
             log::error!("{other}");
-            Error::new("driver rpc error: failed to process request")
+            Error::new("driver rpc error: failed to process request").at_start_of_nvml()
         }
     }
+}
+
+/// What NVML says when it is started.
+fn not_started(said: &str) -> Error {
+    Error::foreign("nvml error", said).at_start_of_nvml()
 }
 
 /// The loader names the library first, as glibc does, or the file that it was told to load.
 fn not_loaded(said: &str) -> Error {
     let reason = said.split_once(": ").map_or(said, |(_, reason)| reason);
-    Error::foreign(format!("load library failed: {}", host::NVML_SONAME), reason)
+    Error::foreign(format!("load library failed: {}", host::NVML_SONAME), reason).at_start_of_nvml()
 }
 
 /// NVML lacks the function that was needed.
@@ -72,12 +82,12 @@ pub(crate) fn absent() -> Error {
 
 /// The kernel module is not loaded.
 pub(crate) fn driver_not_loaded() -> Error {
-    Error::foreign("nvml error", "Driver Not Loaded")
+    not_started("Driver Not Loaded")
 }
 
 /// Library and kernel module are of different drivers.
 pub(crate) fn mismatch() -> Error {
-    Error::foreign("nvml error", "RM has detected an NVML/RM version mismatch.")
+    not_started("RM has detected an NVML/RM version mismatch.")
 }
 
 #[cfg(test)]

@@ -25,13 +25,9 @@ impl Failure {
         move |error| Failure::Said(format!("{category} error: {}", fault::one_line(&error.to_string())))
     }
 
-    /// While the machine is looked at. The original starts NVML before anything else, so that what is wrong with it is a
-    /// failure to initialise, whoever asks. But that it lacks a function shows only when that is needed.
+    /// While the machine is looked at. What keeps NVML from starting is a failure to initialise, whoever asks.
     pub fn detection(error: Error) -> Failure {
-        let text = error.to_string();
-        let of_nvml = ["nvml error:", "load library failed:", "driver rpc error:"];
-        let starts = of_nvml.iter().any(|start| text.starts_with(start)) && !text.ends_with("function not found");
-        let category = if starts { "initialization" } else { "detection" };
+        let category = if error.keeps_nvml_from_starting() { "initialization" } else { "detection" };
         Failure::of(category)(error)
     }
 

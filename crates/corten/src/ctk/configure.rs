@@ -6,12 +6,13 @@ use crate::{
     codes::Code,
     engine_config::{Wanted, docker},
     fault::{Fault, Result},
+    stdout,
 };
 use oci::create_or_replace_file;
 use serde::Serialize;
 use std::{
     fs::{self, File},
-    io::{self, Read, Write as _},
+    io::{self, Read},
     path::Path,
 };
 
@@ -127,14 +128,8 @@ fn write(file: &Path, text: &[u8]) -> Result<()> {
 }
 
 fn print(text: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
     let end: &[u8] = if text.ends_with(b"\n") { b"" } else { b"\n" };
-    match out.write_all(text).and_then(|()| out.write_all(end)) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::from_error(Code::OutputNotWritten, &error))
-        }
-        _ => Ok(()),
-    }
+    stdout::print([text, end].concat())
 }
 
 /// A hook as `oci-hooks(5)` describes it, its members in the original's order.

@@ -4,14 +4,11 @@ use super::flags::{Flag, Values};
 use crate::{
     codes::Code,
     fault::{Fault, Result, one_line},
-    machine,
+    machine, stdout,
 };
 use cdi::{Described, Registry};
 use serde::Serialize;
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::path::Path;
 
 pub const FLAGS: &[Flag] = &[
     Flag::list("spec-dir", "NVIDIA_CTK_CDI_SPEC_DIRS", "folders to look in; a later one counts more")
@@ -38,13 +35,7 @@ pub fn run(values: &Values) -> Result<()> {
     };
     warn(&registry);
     log::info!("Found {} CDI devices", registry.names().count());
-    match io::stdout().write_all(text.as_bytes()) {
-        // A reader that has gone away has what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::from_error(Code::OutputNotWritten, &error).within("cannot write to standard output"))
-        }
-        _ => Ok(()),
-    }
+    stdout::print(text)
 }
 
 /// One device a line, as in the plain list, and behind it its file.

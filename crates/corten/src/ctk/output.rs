@@ -6,11 +6,11 @@
 use crate::{
     codes::Code,
     fault::{Fault, Result},
+    stdout,
 };
 use cdi::{Format, Origin, Spec};
 use std::{
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -84,13 +84,8 @@ fn code(error: &cdi::WriteError) -> Code {
 fn print(spec: &Spec, origin: Option<&Origin>, format: Format) -> Result<()> {
     let stage = "failed to write CDI spec to standard output";
     spec.validate().map_err(|error| Fault::from_error(Code::CdiSpecInvalid, &error).within(stage))?;
-    match io::stdout().write_all(text(spec, origin, format).as_bytes()) {
-        // A reader that has gone away has what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::from_error(Code::OutputNotWritten, &error).within(stage))
-        }
-        _ => Ok(()),
-    }
+    stdout::write(text(spec, origin, format))
+        .map_err(|error| Fault::from_error(Code::OutputNotWritten, &error).within(stage))
 }
 
 #[cfg(test)]

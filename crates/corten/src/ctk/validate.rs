@@ -10,17 +10,13 @@ use crate::{
     claims::ThisMachine,
     codes::Code,
     fault::{Fault, Result, one_line},
-    machine,
+    machine, stdout,
 };
 use cdi::{Finding, Severity};
 use files::Checked;
 use host::Roots;
 use serde::Serialize;
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 pub const FLAGS: &[Flag] = &[
     Flag::list("spec-dir", "NVIDIA_CTK_CDI_SPEC_DIRS", "folders to check where no file or folder is named")
@@ -39,13 +35,7 @@ pub fn run(values: &Values) -> Result<()> {
         true => machine::to_json(&Listing::of(&checked)),
         false => lines(&checked),
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // A reader that has gone away has what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Fault::from_error(Code::OutputNotWritten, &error).within("cannot write to standard output"));
-        }
-        _ => {}
-    }
+    stdout::print(text)?;
     verdict(&checked, values.is_set("strict"))
 }
 

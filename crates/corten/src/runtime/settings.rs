@@ -44,7 +44,7 @@ impl Location {
 
     /// The settings; the defaults where there is no file. Oddities go to the log.
     pub fn load(&self) -> Result<Config> {
-        self.parse(self.read()).map_err(|fault| fault.within("error loading config"))
+        self.parse(self.text(read(&self.path))).map_err(|fault| fault.within("error loading config"))
     }
 
     /// The same for a caller without a log, who insists on a file that was named, as the original's hook does.
@@ -58,7 +58,7 @@ impl Location {
                 let message = format!("file does not exist: {}", self.path.display());
                 Err(Fault::new(Code::ConfigUnreadable, message).next("Make the file, or name another"))
             }
-            _ => self.read(),
+            read => self.text(read),
         };
         self.parse(text).map_err(required)
     }
@@ -73,8 +73,9 @@ impl Location {
         Ok(config)
     }
 
-    fn read(&self) -> Result<String> {
-        match read(&self.path) {
+    /// What reading the file gave; none is as good as an empty one.
+    fn text(&self, read: io::Result<String>) -> Result<String> {
+        match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.named {
                     log::warn!(

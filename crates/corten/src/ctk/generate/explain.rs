@@ -1,12 +1,8 @@
 //! `--explain`: each part of a specification with the reason for it.
 
-use crate::{
-    codes::Code,
-    fault::{Fault, Result},
-};
+use crate::{fault::Result, stdout};
 use cdi::Hook;
 use plan::{Because, Reason, SpecEdits, spec::Draft};
-use std::io::{self, Write};
 
 /// A row of the table: for which device (by its first name), what kind of part, what, from where on the host (`=`: from
 /// the same path), by which rule, asked by whom.
@@ -16,13 +12,7 @@ const TITLE: [&str; 6] = ["DEVICE", "PART", "WHAT", "FROM", "WHY", "ASKED BY"];
 
 /// Prints the table.
 pub fn print(draft: &Draft) -> Result<()> {
-    match io::stdout().write_all(table(draft).as_bytes()) {
-        // A reader that has gone away has what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::from_error(Code::OutputNotWritten, &error).within("cannot write to standard output"))
-        }
-        _ => Ok(()),
-    }
+    stdout::print(table(draft))
 }
 
 /// First what is done for every device, then what for each; in columns.

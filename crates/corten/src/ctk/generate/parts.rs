@@ -8,12 +8,12 @@ use super::Order;
 use crate::{
     codes::Code,
     fault::{Fault, Result},
+    stdout,
 };
 use cdi::{Format, Spec};
 use plan::spec::{PARTS, Part};
 use std::{
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -52,14 +52,7 @@ fn beside(file: &Path, part: &str) -> PathBuf {
 
 /// Documents of YAML begin with a line of their own; those of JSON would run into each other.
 fn separate(format: Format) -> Result<()> {
-    let text: &[u8] = if format == Format::Json { b"\n" } else { b"" };
-    match io::stdout().write_all(text) {
-        // A reader that has gone away has what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Fault::from_error(Code::OutputNotWritten, &error).within("cannot write to standard output"))
-        }
-        _ => Ok(()),
-    }
+    stdout::print(if format == Format::Json { "\n" } else { "" })
 }
 
 fn is_leftover(file: &Path, whole: &Spec, part: &str) -> bool {

@@ -1,23 +1,12 @@
 //! A log on stderr: `nvidia-ctk`'s, whose standard output carries only data, and the prestart hook's, which has no other.
 
-use super::flags::Values;
 use crate::runtime::logger;
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Console;
 
-/// Starts logging, as much as the global flags ask for.
-pub fn start(values: &Values) {
-    let level = match (values.is_set("quiet"), values.is_set("debug")) {
-        (true, _) => LevelFilter::Error,
-        (false, true) => LevelFilter::Debug,
-        (false, false) => LevelFilter::Info,
-    };
-    start_at(level);
-}
-
 /// Starts logging what is at least this grave.
-pub fn start_at(level: LevelFilter) {
+pub fn start(level: LevelFilter) {
     // Refused only when it is started already.
     let _ = log::set_logger(&Console);
     log::set_max_level(level);
