@@ -10,10 +10,13 @@ esac
 cat /proc/self/mountinfo >"$D/mounts.before"
 "#;
 
-/// Shell lines before the operation, which is `"$@"`. `$V` is the folder in procfs of somebody who sees what the container sees.
-/// Beside the operation that is a process in a mount namespace of its own; its number gets into the arguments and the
-/// state, and it ends with the PID namespace that this runs in.
+/// Shell lines before the operation, which is `"$@"`. First the copies of other trials' mounts go: they would go by themselves
+/// when their places are removed, and their numbers and their devices' would be given to new mounts.
+/// `$V` is the folder in procfs of somebody who sees what the container sees. Beside the operation that is a process in a mount
+/// namespace of its own; its number gets into the arguments and the state, and it ends with the PID namespace that this runs in.
 pub const BEGIN: &str = r#"
+others='$5 ~ "/corten-hostile-" && index($5, own "/") != 1 { print $5 }'
+awk -v own="$D" "$others" /proc/self/mountinfo | xargs -r -d '\n' -n 1 umount --lazy 2>/dev/null
 V=/proc/self
 case $M in
 beside*)
