@@ -87,6 +87,7 @@ fn without_effect(request: &Request) -> Option<String> {
     let imex = !matches!(&request.imex, ImexRequest::Channels(channels) if channels.is_empty());
     let mut variables: Vec<_> = request.gated.iter().map(|group| group.variable()).collect();
     variables.extend(imex.then_some("NVIDIA_IMEX_CHANNELS"));
+    variables.extend(&request.mig_left_out);
     let listed = variables.join(", ");
     (!listed.is_empty()).then(|| format!("Without effect in mode cdi: {listed}; name a CDI device that gives the same"))
 }

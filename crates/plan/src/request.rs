@@ -20,6 +20,9 @@ use host::Capabilities;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 
+const MIG_CONFIG: &str = "NVIDIA_MIG_CONFIG_DEVICES";
+const MIG_MONITOR: &str = "NVIDIA_MIG_MONITOR_DEVICES";
+
 /// A container that asks for GPUs, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
@@ -38,10 +41,13 @@ pub struct Request {
     /// What must be true of the machine, by variable name; unparsed, as the hook hands them on. None likewise: no machine
     /// is looked at for CDI specs, and their devices may be of any vendor.
     pub requirements: Vec<Requirement>,
-    /// `NVIDIA_MIG_CONFIG_DEVICES`, verbatim. Only privileged containers get this far with it.
+    /// `NVIDIA_MIG_CONFIG_DEVICES`, verbatim. Only privileged containers get this far with it. None where CDI specs say what
+    /// the container gets.
     pub mig_config: Option<String>,
     /// `NVIDIA_MIG_MONITOR_DEVICES`, likewise.
     pub mig_monitor: Option<String>,
+    /// Those of the two variables that are set and left out because of CDI specs, for whoever wonders.
+    pub mig_left_out: Vec<&'static str>,
     /// `NVIDIA_REQUIRE_JETPACK` is `csv-mounts=all`: all CSV files count, not only the base ones.
     pub all_csv_mounts: bool,
 }
@@ -89,8 +95,11 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum RequestError {
-    /// Partitioning a GPU is for privileged containers.
-    #[error("cannot set {0} in non privileged container; run the container privileged, or unset NVIDIA_{0}")]
+    /// Partitioning a GPU is for privileged containers. The original leaves out the variable's first word.
+    #[error(
+        "cannot set {short} in non privileged container; run the container privileged, or unset {0}",
+        short = .0.trim_start_matches("NVIDIA_")
+    )]
     Unprivileged(&'static str),
     #[error(transparent)]
     Capabilities(#[from] CapabilityError),
@@ -139,8 +148,9 @@ impl Request {
             devices: found.devices,
             asked: found.asked,
             automatic: found.automatic,
-            mig_config: mig(view, "NVIDIA_MIG_CONFIG_DEVICES", "MIG_CONFIG_DEVICES")?,
-            mig_monitor: mig(view, "NVIDIA_MIG_MONITOR_DEVICES", "MIG_MONITOR_DEVICES")?,
+            mig_config: if by_spec { None } else { mig(view, MIG_CONFIG)? },
+            mig_monitor: if by_spec { None } else { mig(view, MIG_MONITOR)? },
+            mig_left_out: if by_spec { set(view, [MIG_CONFIG, MIG_MONITOR]) } else { Vec::new() },
             all_csv_mounts: view.variable("NVIDIA_REQUIRE_JETPACK") == Some("csv-mounts=all"),
         };
         Ok(Reading { request: Some(request), warnings })
@@ -242,12 +252,18 @@ fn is_go_true(text: &str) -> bool {
     ["1", "t", "T", "TRUE", "true", "True"].contains(&text)
 }
 
-fn mig(view: &ContainerView, variable: &str, short: &'static str) -> Result<Option<String>, RequestError> {
+/// A request about all MIG devices, which reaches beyond the container's own GPUs (reference: runtime-and-hook.md 4.8).
+fn mig(view: &ContainerView, variable: &'static str) -> Result<Option<String>, RequestError> {
     match view.variable(variable) {
         None | Some("") => Ok(None),
-        Some(_) if !view.privileged => Err(RequestError::Unprivileged(short)),
+        Some(_) if !view.privileged => Err(RequestError::Unprivileged(variable)),
         Some(value) => Ok(Some(value.to_owned())),
     }
+}
+
+/// Those of the variables that say something.
+fn set(view: &ContainerView, variables: [&'static str; 2]) -> Vec<&'static str> {
+    variables.into_iter().filter(|name| view.variable(name).is_some_and(|value| !value.is_empty())).collect()
 }
 
 #[cfg(test)]

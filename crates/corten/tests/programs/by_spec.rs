@@ -291,12 +291,23 @@ fn nothing_is_prepared_in_the_root() {
 
 #[test]
 fn what_a_spec_cannot_give_is_said_and_stops_nobody() {
-    let env =
-        ["NVIDIA_VISIBLE_DEVICES=0", "NVIDIA_GDS=enabled", "NVIDIA_IMEX_CHANNELS=0", "NVIDIA_DRIVER_CAPABILITIES=x"];
-    let stage = Case { env: &env, ..USUAL }.stage();
-    assert_eq!(granted(&create(&stage, SHIM)), "GPU=0 NVIDIA=low");
-    let log = stage.read("debug.log");
-    assert!(log.contains("Without effect in mode cdi: NVIDIA_GDS, NVIDIA_IMEX_CHANNELS; "), "{log}");
+    let asked = [
+        "NVIDIA_GDS=enabled",
+        "NVIDIA_IMEX_CHANNELS=0",
+        "NVIDIA_MIG_CONFIG_DEVICES=all",
+        "NVIDIA_MIG_MONITOR_DEVICES=all",
+        "NVIDIA_DRIVER_CAPABILITIES=x",
+    ];
+    for (mode, devices) in [("cdi", "0"), ("cdi", "nvidia.com/gpu=0"), ("auto", "nvidia.com/gpu=0")] {
+        let devices = format!("NVIDIA_VISIBLE_DEVICES={devices}");
+        let env: Vec<_> = asked.into_iter().chain([devices.as_str()]).collect();
+        let stage = Case { mode, env: &env, ..USUAL }.stage();
+        assert_eq!(granted(&create(&stage, SHIM)), "GPU=0 NVIDIA=low");
+        let log = stage.read("debug.log");
+        let remark = "Without effect in mode cdi: NVIDIA_GDS, NVIDIA_IMEX_CHANNELS, NVIDIA_MIG_CONFIG_DEVICES, \
+                      NVIDIA_MIG_MONITOR_DEVICES; ";
+        assert!(log.contains(remark), "{log}");
+    }
 }
 
 #[test]

@@ -206,7 +206,11 @@ fn cdi_names() {
 
 #[test]
 fn what_a_spec_says_is_not_judged() {
-    let odd = ["NVIDIA_DRIVER_CAPABILITIES=fabric", "CUDA_VERSION=x", "NVIDIA_REQUIRE_ODD=?"];
+    let odd = [
+        &["NVIDIA_DRIVER_CAPABILITIES=fabric", "CUDA_VERSION=x", "NVIDIA_REQUIRE_ODD=?"][..],
+        &["NVIDIA_MIG_CONFIG_DEVICES=all"],
+        &["NVIDIA_MIG_MONITOR_DEVICES=all"],
+    ];
     for (mode, devices, judged) in [
         ("cdi", "0", false),
         ("auto", "vendor.com/net=eth0", false),
@@ -215,13 +219,17 @@ fn what_a_spec_says_is_not_judged() {
         ("auto", "0", true),
         ("legacy", "nvidia.com/gpu=0", true),
     ] {
-        let mut env = entries(&odd);
-        env.push(format!("NVIDIA_VISIBLE_DEVICES={devices}"));
-        let config = config(&format!("nvidia-container-runtime.mode = {mode:?}"));
-        let reading = Request::read(&ContainerView { env: &env, ..ContainerView::default() }, &config);
-        assert_eq!(reading.is_err(), judged, "{mode} {devices}");
-        let asked = reading.ok().and_then(|reading| reading.request);
-        assert!(asked.is_none_or(|request| request.requirements.is_empty() && request.capabilities.is_empty()));
+        for odd in odd {
+            let mut env = entries(odd);
+            env.push(format!("NVIDIA_VISIBLE_DEVICES={devices}"));
+            let config = config(&format!("nvidia-container-runtime.mode = {mode:?}"));
+            let reading = Request::read(&ContainerView { env: &env, ..ContainerView::default() }, &config);
+            assert_eq!(reading.is_err(), judged, "{mode} {devices} {odd:?}");
+            let asked = reading.ok().and_then(|reading| reading.request);
+            assert!(asked.is_none_or(|request| request.requirements.is_empty()
+                && request.capabilities.is_empty()
+                && !request.partitions()));
+        }
     }
 }
 
