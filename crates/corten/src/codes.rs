@@ -77,11 +77,14 @@ E013 SpecNotWritten: "config.json cannot be replaced";
     "The new file is written beside the old one and takes its place in one step. When that fails, the old one is \
      untouched, and so is the container's root.";
 E020 ModeUnknown: "the configured mode does not exist";
-    "Set nvidia-container-runtime.mode in config.toml to auto, jit-cdi, cdi, csv or legacy";
-    "The mode says how GPUs get into containers; auto fits every machine.";
+    "Set nvidia-container-runtime.mode in config.toml to auto, jit-cdi, cdi or legacy";
+    "The mode says how GPUs get into containers; auto fits every machine with NVIDIA's ordinary driver. Mode csv, for \
+     Jetson systems, exists and is not in this version yet.";
 E021 NotYet: "not in this version yet";
-    "Use mode \"auto\" or \"jit-cdi\", or watch the changelog for the version that brings it";
-    "The name or mode is known, and its place is kept, but what it does has not been built yet.";
+    "See docs/compatibility.md for what there is, and the changelog for the version that brings it";
+    "The name or mode is known, and its place is kept, but what it does has not been built yet. Until then, containers \
+     on Jetson systems and on WSL get their GPUs from a CDI spec that is written by hand, with \
+     nvidia-container-runtime.mode = \"cdi\" in config.toml.";
 E022 HookNotWanted: "the prestart hook was started where it has no work";
     "Please use the NVIDIA Container Runtime (e.g. specify the --runtime=nvidia flag) instead";
     "nvidia-container-runtime-hook is for mode legacy, and for auto where that is the usual mode. Docker starts it for --gpus \

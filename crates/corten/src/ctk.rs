@@ -335,7 +335,7 @@ mod tests {
             ),
             (
                 "cdi generate --mode=wsl",
-                "failed to generate CDI spec: mode wsl is not in this version yet. Use mode \"auto\" or \"jit-cdi\", or watch the changelog for the version that brings it [CORTEN-E021]",
+                "failed to generate CDI spec: mode wsl is not in this version yet. Write the spec by hand, or describe another machine with --machine FILE [CORTEN-E021]",
             ),
             ("cdi generate --format=xml --mode=x", "invalid output format: xml. Give yaml or json [CORTEN-E080]"),
             ("cdi generate --enable-hook=all", "enabling all hooks is not supported. Name the hooks [CORTEN-E080]"),

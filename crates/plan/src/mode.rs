@@ -30,10 +30,10 @@ pub struct Resolved {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModeError {
     /// Another word.
-    #[error("invalid mode {0:?}: nvidia-container-runtime.mode must be auto, legacy, csv, cdi or jit-cdi")]
+    #[error("invalid mode {0:?}: nvidia-container-runtime.mode must be auto, legacy, cdi or jit-cdi")]
     Invalid(String),
     /// The empty text.
-    #[error("a mode must be specified: set nvidia-container-runtime.mode to auto, legacy, csv, cdi or jit-cdi")]
+    #[error("a mode must be specified: set nvidia-container-runtime.mode to auto, legacy, cdi or jit-cdi")]
     Empty,
 }
 

@@ -34,9 +34,12 @@ pub enum PlanError {
          nvidia-container-cli.root in config.toml to where it lies"
     )]
     NoDriver { root: String, remarks: String, asked: String },
-    /// A kind of machine whose GPUs are described elsewhere.
-    #[error("{asked} cannot be planned from the machine on {platform}; generate a CDI spec and use mode cdi{hint}")]
-    OtherPlatform { asked: String, platform: &'static str, hint: &'static str },
+    /// A kind of machine that is not understood yet. Nothing writes a spec for it either.
+    #[error(
+        "{asked} cannot be planned on {platform} in this version; write a CDI spec by hand, and set \
+         nvidia-container-runtime.mode = \"cdi\" in config.toml"
+    )]
+    OtherPlatform { asked: String, platform: &'static str },
     /// GPUs are wanted where there are none.
     #[error(
         "{asked} asks for GPUs, but this machine has none{remarks}; check `lspci` and /proc/driver/nvidia/gpus, or ask \
@@ -167,10 +170,8 @@ fn by_capabilities(wanted: Capabilities, config: &Config) -> String {
 fn driver<'a>(request: &Request, inventory: &'a Inventory, config: &Config) -> Result<&'a Driver, PlanError> {
     let asked = request.asked.clone();
     match inventory.platform {
-        Platform::Tegra => {
-            return Err(PlanError::OtherPlatform { asked, platform: "Tegra", hint: ", or use mode csv" });
-        }
-        Platform::Wsl => return Err(PlanError::OtherPlatform { asked, platform: "WSL", hint: "" }),
+        Platform::Tegra => return Err(PlanError::OtherPlatform { asked, platform: "Tegra" }),
+        Platform::Wsl => return Err(PlanError::OtherPlatform { asked, platform: "WSL" }),
         Platform::Discrete | Platform::None => {}
     }
     let root = || if config.cli.root.is_empty() { "/".to_owned() } else { config.cli.root.clone() };

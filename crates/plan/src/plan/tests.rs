@@ -396,8 +396,16 @@ fn what_is_missing_is_named() {
     no_uvm.nodes.uvm = None;
     let edits = with(&no_uvm, "NVIDIA_VISIBLE_DEVICES=0").expect("planned");
     assert_eq!(edits.remarks, ["/dev/nvidia-uvm is not granted: load the kernel module with `modprobe nvidia-uvm`"]);
-    let tegra = Inventory { platform: Platform::Tegra, ..machine() };
-    assert!(with(&tegra, "NVIDIA_VISIBLE_DEVICES=0").expect_err("Tegra").contains("use mode csv"));
+    for (platform, name) in [(Platform::Tegra, "Tegra"), (Platform::Wsl, "WSL")] {
+        let other = Inventory { platform, ..machine() };
+        assert_eq!(
+            with(&other, "NVIDIA_VISIBLE_DEVICES=0").expect_err(name),
+            format!(
+                "NVIDIA_VISIBLE_DEVICES=0 cannot be planned on {name} in this version; write a CDI spec by hand, and set \
+                 nvidia-container-runtime.mode = \"cdi\" in config.toml"
+            )
+        );
+    }
 }
 
 #[test]

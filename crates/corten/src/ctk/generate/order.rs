@@ -107,8 +107,10 @@ fn mode(name: &str) -> Result<Option<SpecMode>> {
     })
 }
 
+/// Whoever asks for such a mode is on such a machine, as a rule, where none of the other modes finds a GPU.
 pub fn later_mode(name: &str) -> Fault {
     Fault::new(Code::NotYet, format!("{FAILED}: mode {name} is not in this version yet"))
+        .next("Write the spec by hand, or describe another machine with --machine FILE")
 }
 
 fn strategy(name: &str) -> Result<NameStrategy> {
