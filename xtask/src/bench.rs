@@ -12,7 +12,7 @@ mod specs;
 use crate::{
     dist,
     shell::{Outcome, as_root, output, run as run_command, say, workspace},
-    system,
+    system, unknown,
 };
 use bundle::Bundle;
 use contest::{Contest, Contestant, Row};
@@ -25,11 +25,13 @@ use std::{
     time::Duration,
 };
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask bench [RUNS]
 
 Prints the table of docs/performance.md for this machine: ours beside the bare low-level runtime, and beside the
-original where CORTEN_THEIRS names the folder of its programs and CORTEN_THEIRS_CLI its nvidia-container-cli. RUNS is the number of counted runs of each (40).
+original where CORTEN_THEIRS names the folder of its programs and CORTEN_THEIRS_CLI its nvidia-container-cli. RUNS is
+the number of counted runs of each (40).
 The GPUs are simulated (two of them, eight for specifications, a full driver); everything else is real.
 ";
 
@@ -40,11 +42,8 @@ const NOTHING: &str = "/bin/true";
 pub fn run(arguments: &[String]) -> Outcome {
     let runs = match arguments {
         [] => 40,
-        [runs] if runs.parse::<u32>().is_ok_and(|runs| runs > 0) => runs.parse().unwrap_or(40),
-        _ => {
-            print!("{HELP}");
-            return Ok(());
-        }
+        [runs] => runs.parse().ok().filter(|runs| *runs > 0).ok_or_else(|| unknown(runs))?,
+        [_, word, ..] => return Err(unknown(word)),
     };
     system::ensure(&[&system::RUNC, &system::TIME])?;
     dist::run_all()?;

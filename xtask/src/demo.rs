@@ -4,7 +4,7 @@
 use crate::{
     dist,
     shell::{Outcome, as_root, run as run_command, say, workspace},
-    system,
+    system, unknown,
 };
 use serde_json::{Value, json};
 use std::{
@@ -13,7 +13,8 @@ use std::{
     process::Command,
 };
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask demo [--machine FILE] [--gpus LIST]
 
 Builds everything, installs runc if it is missing, and runs `nvidia-smi -L` in a container.
@@ -31,10 +32,7 @@ struct Options {
 
 /// `cargo xtask demo`.
 pub fn run(arguments: &[String]) -> Outcome {
-    let Some(options) = Options::parse(arguments)? else {
-        print!("{HELP}");
-        return Ok(());
-    };
+    let options = Options::parse(arguments)?;
     system::ensure(&[&system::RUNC])?;
     dist::run_all()?;
     let mut inner = on_machine(&options);
@@ -115,7 +113,7 @@ fn print_next_steps() {
 
 impl Options {
     /// `None`: help is wanted.
-    fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
+    fn parse(arguments: &[String]) -> Result<Options, String> {
         let mut options = Options { machine: None, gpus: "all".into() };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
@@ -123,11 +121,10 @@ impl Options {
             match word.as_str() {
                 "--machine" => options.machine = Some(absolute(&value()?)?),
                 "--gpus" => options.gpus = value()?,
-                "-h" | "--help" => return Ok(None),
-                other => return Err(format!("unknown option {other:?}; see --help")),
+                other => return Err(unknown(other)),
             }
         }
-        Ok(Some(options))
+        Ok(options)
     }
 }
 

@@ -4,7 +4,10 @@
 //! `cdylib` without a word, and a static program must not load libraries (reference: crates.md 1.2). Hence two builds in
 //! two folders, and flags here instead of in `.cargo/config.toml`.
 
-use crate::shell::{Outcome, cargo, output, say, workspace};
+use crate::{
+    shell::{Outcome, cargo, output, say, workspace},
+    unknown,
+};
 use elf::{ElfBytes, endian::AnyEndian};
 use std::{
     fs,
@@ -14,7 +17,8 @@ use std::{
     process::Command,
 };
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask dist
 
 Builds what there is to install into target/dist:
@@ -33,9 +37,8 @@ pub fn run_all() -> Outcome {
 
 /// `cargo xtask dist`.
 pub fn run(arguments: &[String]) -> Outcome {
-    if !arguments.is_empty() {
-        print!("{HELP}");
-        return Ok(());
+    if let Some(word) = arguments.first() {
+        return Err(unknown(word));
     }
     run_all()?;
     say(&format!("all of it is in {}", folder().display()));

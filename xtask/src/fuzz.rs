@@ -7,7 +7,7 @@
 use crate::{
     dist,
     shell::{Outcome, cargo, run as run_command, say, workspace},
-    system,
+    system, unknown,
 };
 use std::{
     fs,
@@ -18,7 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask fuzz [TARGET]... [--seconds N] [--seed N]
 
 Builds the fuzz targets with libFuzzer and runs each for N seconds (20 if not said), as many at a time as there are
@@ -66,10 +67,7 @@ pub fn run(arguments: &[String]) -> Outcome {
                 plan.seed = Some(seed.ok_or("--seed: give a number from 1")?);
             }
             name if known.iter().any(|known| known == name) => wanted.push(name.to_owned()),
-            word if word.starts_with('-') => {
-                print!("{HELP}");
-                return Ok(());
-            }
+            word if word.starts_with('-') => return Err(unknown(word)),
             name => return Err(format!("there is no target {name}: there are {}", known.join(", "))),
         }
     }

@@ -4,7 +4,7 @@
 use crate::{
     dist,
     shell::{Outcome, run as run_command, say, workspace},
-    system,
+    system, unknown,
 };
 use std::{
     fs,
@@ -13,7 +13,8 @@ use std::{
     process::Command,
 };
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask hardware-check
 
 Builds target/hardware-check. Copy that folder to any x86-64 machine with an NVIDIA driver and run
@@ -41,9 +42,8 @@ licenses/ of the programs that are not Corten's
 
 /// The task.
 pub fn run(arguments: &[String]) -> Outcome {
-    if !arguments.is_empty() {
-        print!("{HELP}");
-        return Ok(());
+    if let Some(word) = arguments.first() {
+        return Err(unknown(word));
     }
     system::ensure(&[&system::RUNC])?;
     dist::run_all()?;

@@ -5,20 +5,21 @@
 
 use crate::{
     dist,
-    shell::{Outcome, say, workspace},
-    system, test,
+    shell::{Outcome, output, say, workspace},
+    system, test, unknown,
 };
 use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask hostile [FILTER]
 
 Runs the suite of images that attack: every known escape of this class of programs and its neighbours, against the shim
-and each hook, under runc, crun and Docker. FILTER is a part of an attack's, an operation's or a defence's name; `--list`
-is no part of one, and lists them.
+and each hook, under runc, crun and Docker. FILTER is a part of an attack's, an operation's or a defence's name;
+`--list` is no part of one, and lists them.
 ";
 
 /// What the suite needs from the distribution.
@@ -26,17 +27,43 @@ pub const NEEDS: [&system::Need; 4] = [&system::RUNC, &system::CRUN, &system::DO
 
 /// `cargo xtask hostile`.
 pub fn run(arguments: &[String]) -> Outcome {
-    if arguments.iter().any(|word| word.starts_with('-') && word != "--list") {
-        print!("{HELP}");
-        return Ok(());
+    let (options, filters): (Vec<&str>, Vec<&str>) =
+        arguments.iter().map(String::as_str).partition(|word| word.starts_with('-'));
+    let surplus = options.iter().find(|option| **option != "--list").or(filters.get(1));
+    if let Some(word) = surplus {
+        return Err(unknown(word));
     }
     system::ensure(&NEEDS)?;
     dist::run_all()?;
     build()?;
+    if let Some(filter) = filters.first() {
+        refuse_to_do_nothing(filter)?;
+    }
     say("attacking");
     let mut suite = test::command()?;
     suite.args(["--package", "corten-hostile", "--no-fail-fast", "--"]);
     crate::shell::run(suite.args(arguments))
+}
+
+/// Each suite by itself is content when a filter names nothing in it, as another may have what it names.
+fn refuse_to_do_nothing(filter: &str) -> Outcome {
+    let mut list = test::command()?;
+    list.args([
+        "--quiet",
+        "--package",
+        "corten-hostile",
+        "--test",
+        "suite",
+        "--test",
+        "docker",
+        "--",
+        filter,
+        "--list",
+    ]);
+    match output(&mut list)?.lines().any(|line| line.ends_with(": test")) {
+        true => Ok(()),
+        false => Err(format!("no attack, operation or defence has {filter:?} in its name; see --list")),
+    }
 }
 
 /// The folder of the programs that can be attacked.

@@ -5,10 +5,12 @@ use crate::{
     shell::{Outcome, cargo, run as run_command, say, workspace},
     system,
     trixie::{self, Trixie},
+    unknown,
 };
 use std::process::Command;
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 Usage: cargo xtask test [FILTER]
 
 Installs what the tests need from the distribution, builds what people install, and runs every test against that:
@@ -21,9 +23,8 @@ FILTER is handed to `cargo test`; with one, nothing is fuzzed and style is not c
 
 /// `cargo xtask test`.
 pub fn run(arguments: &[String]) -> Outcome {
-    if arguments.iter().any(|word| word.starts_with('-')) {
-        print!("{HELP}");
-        return Ok(());
+    if let Some(word) = arguments.iter().find(|word| word.starts_with('-')) {
+        return Err(unknown(word));
     }
     system::ensure(&[
         &system::RUNC,
