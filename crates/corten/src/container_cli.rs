@@ -10,7 +10,7 @@ mod list;
 mod tables;
 mod user;
 
-use crate::programs::Call;
+use crate::{fault::one_line, programs::Call};
 use argp::{Line, Stop, Word};
 use failure::Failure;
 use legacy::{Error, Machine, Settings, kmods, log_file, version};
@@ -54,7 +54,9 @@ fn run(full: &str, short: &str, words: Vec<String>) -> Result<(), Failure> {
         }
     };
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(Failure::Missing(help::short_usage(short, None)));
+        // The original prints the usage alone, which does not tell a slip of the pen.
+        let said = one_line(&format!("there is no command {name:?}"));
+        return Err(Failure::CommandLine { program: short.to_owned(), said, hint: help::short_usage(short, None) });
     };
     let globals = Globals::new(short, &given)?;
     let done = (command.run)(&globals, line.rest(), command);
@@ -192,7 +194,7 @@ fn command_line(globals: &Globals, words: Vec<String>, command: &Command, operan
 }
 
 fn imex_failure(error: Error) -> Failure {
-    Failure::Said(format!("error parsing IMEX info: {}", crate::fault::one_line(&error.to_string())))
+    Failure::Said(format!("error parsing IMEX info: {}", one_line(&error.to_string())))
 }
 
 fn version_lines() -> String {

@@ -9,7 +9,8 @@ const TEXT_AT: usize = 29;
 const WIDTH: usize = 79;
 /// Column of the further lines of a usage.
 const USAGE_AT: usize = 12;
-const ADDRESS: &str = "https://github.com/NVIDIA/libnvidia-container/issues";
+/// Where the original names its own page: what is wrong here is no fault of theirs.
+const BUGS: &str = "This is Corten's. Report bugs to Corten's issues, not to NVIDIA.";
 
 /// The usage line of the program, or of one command.
 fn headline(program: &str, command: Option<&Command>) -> String {
@@ -41,7 +42,7 @@ pub fn help(program: &str, command: Option<&Command>) -> String {
         text += "\nMandatory or optional arguments to long options are also mandatory or optional\nfor any corresponding \
                  short options.\n";
     }
-    text + &format!("\nReport bugs to {ADDRESS}.\n")
+    text + &format!("\n{BUGS}\n")
 }
 
 /// What `--usage` prints.
@@ -156,7 +157,7 @@ mod tests {
         assert!(lines.contains(&"  -d, --debug=FILE           Write a log to FILE"), "{text}");
         assert!(lines.contains(&"  -u, --user[=UID[:GID]]     Ask NVML as this user and group"), "{text}");
         assert!(lines.contains(&"      --no-create-imex-channels   Make no nodes of IMEX channels"), "{text}");
-        assert_eq!(lines.last(), Some(&"Report bugs to https://github.com/NVIDIA/libnvidia-container/issues."));
+        assert_eq!(lines.last(), Some(&"This is Corten's. Report bugs to Corten's issues, not to NVIDIA."));
         for command in COMMANDS.iter().map(Some).chain([None]) {
             let all = help("x", command) + &usage("x", command);
             assert!(all.lines().all(|line| line.len() <= WIDTH), "{all}");

@@ -98,3 +98,11 @@ fn a_machine_file_that_is_none_is_named() {
         stderr(&output)
     );
 }
+
+#[test]
+fn a_command_that_the_legacy_command_line_does_not_have_is_named() {
+    let output = Stage::new().run("nvidia-container-cli", &["bogus\n"]);
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    assert!(said.starts_with("nvidia-container-cli: there is no command \"bogus\\n\"\nUsage: "), "{said}");
+}
