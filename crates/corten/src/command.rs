@@ -37,6 +37,17 @@ const WORDS: &[Word] = &[
     Word { name: "version", takes: "", about: "print the version", run: print_version },
 ];
 
+impl Word {
+    /// How it is called: `corten errors [CODE]`.
+    fn usage(&self) -> String {
+        format!("corten {} {}", self.name, self.takes).trim_end().to_owned()
+    }
+
+    fn help(&self) -> String {
+        format!("Usage: {}\n\nThis will {}.\n", self.usage(), self.about)
+    }
+}
+
 /// Runs one word, or prints help.
 pub fn main(call: Call) -> ExitCode {
     match answer(call).and_then(print) {
@@ -54,6 +65,7 @@ fn answer(call: Call) -> Result<String> {
         "help" | "--help" | "-h" => Ok(help()),
         "--version" | "-v" | "-V" => print_version(lexopt::Parser::from_args(rest)),
         name => match WORDS.iter().find(|word| word.name == name) {
+            Some(word) if rest.iter().any(|argument| argument == "--help" || argument == "-h") => Ok(word.help()),
             Some(word) => (word.run)(lexopt::Parser::from_args(rest)),
             None => Err(Fault::new(Code::Usage, format!("corten: unknown word {first:?}"))
                 .next("`corten --help` lists what there is")),
@@ -90,9 +102,8 @@ fn nothing_more(word: &str, mut parser: lexopt::Parser) -> Result<()> {
 
 /// A fault of the command line of `corten WORD`.
 fn usage(word: &str, error: lexopt::Error) -> Fault {
-    let takes = WORDS.iter().find(|entry| entry.name == word).map_or("", |entry| entry.takes);
-    Fault::new(Code::Usage, format!("corten {word}: {error}"))
-        .next(format!("Usage: {}", format!("corten {word} {takes}").trim_end()))
+    let usage = WORDS.iter().find(|entry| entry.name == word).map_or_else(String::new, Word::usage);
+    Fault::new(Code::Usage, format!("corten {word}: {error}")).next(format!("Usage: {usage}"))
 }
 
 /// Two columns, the second aligned, indented by two.
@@ -126,6 +137,17 @@ mod tests {
             assert!(text.contains(name), "{name}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 120 && line == line.trim_end()), "{text}");
+    }
+
+    #[test]
+    fn every_word_has_help() {
+        for word in WORDS {
+            for line in [format!("{} --help", word.name), format!("{} -h", word.name)] {
+                let text = words(&line).unwrap();
+                assert!(text.starts_with(&format!("Usage: corten {}", word.name)), "{text}");
+                assert!(text.ends_with(&format!("\n\nThis will {}.\n", word.about)), "{text}");
+            }
+        }
     }
 
     #[test]

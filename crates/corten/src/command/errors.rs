@@ -25,7 +25,8 @@ pub fn run(mut parser: lexopt::Parser) -> Result<String> {
 
 fn explain(entry: &Entry) -> String {
     let Entry { number, meaning, next, explanation, .. } = entry;
-    format!("CORTEN-{number}: {meaning}\n\n{}\n\nWhat to do: {}.\n", wrapped(explanation), wrapped(next))
+    let next = wrapped(&format!("What to do: {next}."));
+    format!("CORTEN-{number}: {meaning}\n\n{}\n\n{next}\n", wrapped(explanation))
 }
 
 /// Broken at blanks so that no line is longer than 80 characters where words allow it.
@@ -67,5 +68,9 @@ mod tests {
         .assert_eq(&errors(&["E010"]).unwrap());
         assert!(errors(&["E999"]).unwrap_err().to_string().contains("E999"));
         assert!(errors(&["E010", "E011"]).is_err());
+        for entry in CODES {
+            let text = errors(&[entry.number]).unwrap();
+            assert!(text.lines().skip(1).all(|line| line.chars().count() <= 80), "{text}");
+        }
     }
 }
