@@ -1,6 +1,6 @@
 //! The hook program's command line.
 
-use super::table::{HOOKS, Hook};
+use super::table::{HOOKS, Hook, Opt};
 use crate::{
     codes::Code,
     fault::{Fault, Result},
@@ -8,8 +8,9 @@ use crate::{
 use plan::{hook_values::InvalidValue, spec::JOBS};
 use std::{ffi::OsString, fmt::Write as _};
 
-/// For tests of a hook: reads the state from a file.
-const CONTAINER_SPEC: &str = "container-spec";
+/// Every hook has it.
+const CONTAINER_SPEC: Opt =
+    Opt::new("container-spec", "FILE", "read the container's state from FILE, not from standard input");
 /// The variables that count: two names for each of two switches, of which the first that is set decides.
 const VARIABLES: [[&str; 2]; 2] = [["NVIDIA_CTK_DEBUG", "NVIDIA_CDI_DEBUG"], ["NVIDIA_CTK_QUIET", "NVIDIA_CDI_QUIET"]];
 
@@ -109,16 +110,34 @@ impl Arguments {
 
 /// The help text.
 pub fn help() -> String {
-    let mut text = "Usage: nvidia-cdi-hook [--debug] [--quiet] [--version] HOOK [OPTION…]\n\nHooks:\n".to_owned();
+    let global = [
+        ("  --debug, -d".to_owned(), "say more"),
+        ("  --quiet".to_owned(), "say only what failed; wins over --debug"),
+        ("  --version, -v".to_owned(), "print the version"),
+        ("  --help, -h".to_owned(), "print this"),
+    ];
+    let mut hooks = Vec::new();
     for hook in HOOKS.iter().filter(|hook| !hook.about.is_empty()) {
+        hooks.push((format!("  {}", hook.name), hook.about));
+        hooks.extend(hook.options.iter().map(row));
+    }
+    hooks.push((format!("  {JOBS} HOOK [OPTION…] HOOK [OPTION…] …"), "do several of these in one process"));
+    let sections = [("Options", &global[..]), ("Hooks", &hooks), ("Every hook's", &[row(&CONTAINER_SPEC)])];
+    let rows = sections.iter().flat_map(|(_, rows)| *rows);
+    let width = rows.map(|(left, _)| left.chars().count()).max().unwrap_or_default();
+    let mut text = "Usage: nvidia-cdi-hook [OPTION…] HOOK [OPTION…]\n".to_owned();
+    for (title, rows) in sections {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:32}  {}", hook.name, hook.about);
-        for option in hook.options {
-            let _ = writeln!(text, "      --{option} VALUE");
+        let _ = writeln!(text, "\n{title}:");
+        for (left, about) in rows {
+            let _ = writeln!(text, "{left:width$}  {about}");
         }
     }
-    let _ = writeln!(text, "  {JOBS:32}  do several of these in one process: {JOBS} HOOK [OPTION…] HOOK [OPTION…] …");
     text
+}
+
+fn row(option: &Opt) -> (String, &'static str) {
+    (format!("      --{} {}", option.name, option.value), option.about)
 }
 
 fn nothing() -> What {
@@ -151,15 +170,17 @@ fn hooks<W: AsRef<str>>(mut words: impl Iterator<Item = W>, several: bool) -> Re
             (None, _) | (_, None) => {}
             (Some(("help" | "h", _)), Some(_)) => return Ok(What::Help),
             (Some((name, value)), Some(hook)) => {
-                let known = hook.options.iter().chain(&[CONTAINER_SPEC]).find(|known| **known == name);
+                let known = hook.options.iter().chain([&CONTAINER_SPEC]).find(|known| known.name == name);
                 let known = known.ok_or_else(|| usage(format!("flag provided but not defined: -{name}")))?;
                 // Whatever follows is the value, also a word that begins with a dash.
                 let value = value.map(str::to_owned).or_else(|| words.next().map(|word| word.as_ref().to_owned()));
                 let value = value.ok_or_else(|| usage(format!("flag needs an argument: {word}")))?;
-                match (*known, jobs.last_mut()) {
-                    (CONTAINER_SPEC, _) => container_spec = Some(value).filter(|file| !file.is_empty() && file != "-"),
-                    (known, Some(job)) => job.options.push((known, value)),
-                    (_, None) => {}
+                match jobs.last_mut() {
+                    _ if known.name == CONTAINER_SPEC.name => {
+                        container_spec = Some(value).filter(|file| !file.is_empty() && file != "-");
+                    }
+                    Some(job) => job.options.push((known.name, value)),
+                    None => {}
                 }
             }
         }
@@ -246,6 +267,21 @@ mod tests {
         ] {
             assert_eq!(parse(line).map(|found| shown(&found.what)).map_err(|fault| fault.to_string()), Ok(want.into()));
         }
+    }
+
+    #[test]
+    fn help_explains_every_option_in_rows_that_line_up() {
+        let text = help();
+        for option in HOOKS.iter().flat_map(|hook| hook.options).chain([&CONTAINER_SPEC]) {
+            assert!(text.contains(&format!("      --{} {} ", option.name, option.value)), "{text}");
+        }
+        assert!(text.contains("  --help, -h "), "{text}");
+        // Two blanks end the left column, and its own words have one between them.
+        let rows = text.lines().filter(|line| line.starts_with("  "));
+        let column = |row: &str| row.rfind("  ").map(|at| row[..at + 2].chars().count());
+        let columns: std::collections::BTreeSet<_> = rows.map(column).collect();
+        assert_eq!(columns.len(), 1, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     }
 
     #[test]

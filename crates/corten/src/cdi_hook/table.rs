@@ -11,12 +11,29 @@ pub struct Hook {
     pub name: &'static str,
     /// What it is for; nothing for one that is not listed in help, as in the original.
     pub about: &'static str,
-    /// Its options. Each takes a value.
-    pub options: &'static [&'static str],
+    /// Its options.
+    pub options: &'static [Opt],
     /// The capabilities that it works with; all others are given up first.
     pub keeps: &'static [Capability],
     /// What it does. `None`: nothing.
     pub work: Option<fn(&Run) -> Result<()>>,
+}
+
+/// An option, which takes a value.
+pub struct Opt {
+    /// Its name, without dashes.
+    pub name: &'static str,
+    /// What its value is, in help.
+    pub value: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+impl Opt {
+    /// An option.
+    pub const fn new(name: &'static str, value: &'static str, about: &'static str) -> Opt {
+        Opt { name, value, about }
+    }
 }
 
 impl fmt::Debug for Hook {
@@ -34,22 +51,38 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         name: loader::NAME,
         about: "make libraries known to the loader",
-        options: &["folder", "ldconfig-path"],
+        options: &[
+            Opt::new("folder", "DIR", "a folder of the container to look in; may be repeated"),
+            Opt::new("ldconfig-path", "FILE", "accepted; no ldconfig is run"),
+        ],
         keeps: MAKE,
         work: Some(loader::run),
     },
-    Hook { name: links::NAME, about: "make symbolic links", options: &["link"], keeps: MAKE, work: Some(links::run) },
+    Hook {
+        name: links::NAME,
+        about: "make symbolic links",
+        options: &[Opt::new("link", "TARGET::LINK", "a link to make; may be repeated")],
+        keeps: MAKE,
+        work: Some(links::run),
+    },
     Hook {
         name: permissions::NAME,
         about: "change permissions",
-        options: &["mode", "path"],
+        options: &[
+            Opt::new("mode", "OCTAL", "permissions"),
+            Opt::new("path", "PATH", "what gets them in the container; may be repeated"),
+        ],
         keeps: &[DacOverride, Fowner, Fsetid],
         work: Some(permissions::run),
     },
     Hook {
         name: compat::NAME,
         about: "prefer the image's forward compatibility libraries",
-        options: &["host-driver-version", "host-cuda-version", "cuda-compat-container-root"],
+        options: &[
+            Opt::new("host-driver-version", "VERSION", "the version of the host's driver"),
+            Opt::new("host-cuda-version", "VERSION", "the version of CUDA that the host's driver has"),
+            Opt::new("cuda-compat-container-root", "DIR", "the folder of the container that holds them"),
+        ],
         keeps: MAKE,
         work: Some(compat::run),
     },
