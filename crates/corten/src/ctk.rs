@@ -24,7 +24,7 @@ use crate::{
     runtime::logger::print_error,
     version,
 };
-use flags::{Flag, ParseError, Values};
+use flags::{After, Flag, ParseError, Values};
 use log::LevelFilter;
 use std::process::ExitCode;
 
@@ -55,7 +55,7 @@ const GLOBAL: &[Flag] = &[
 ];
 
 const COMMANDS: &[Command] = &[
-    Command { name: "hook", about: "what specifications name; the same as nvidia-cdi-hook", does: Does::Hook },
+    Command { name: "hook", about: "do what specifications name, as nvidia-cdi-hook does", does: Does::Hook },
     Command {
         name: "runtime",
         about: "set up container engines",
@@ -117,6 +117,17 @@ const COMMANDS: &[Command] = &[
     Command { name: "config", about: "show or change config.toml", does: Does::Later },
 ];
 
+impl Command {
+    /// Nothing in it works yet, which lists say.
+    fn is_later(&self) -> bool {
+        match self.does {
+            Does::Later => true,
+            Does::Group(inner) => !inner.is_empty() && inner.iter().all(Command::is_later),
+            Does::Run(..) | Does::RunOn(..) | Does::Hook => false,
+        }
+    }
+}
+
 /// What came of a command line.
 enum Outcome {
     /// With this status.
@@ -124,7 +135,7 @@ enum Outcome {
     /// Printed to standard output.
     Show(String),
     /// No such word: told in the original's words, with a status of its own.
-    NoTopic(String),
+    NoTopic(Fault),
     /// As [`Outcome::Show`], and the flags were wrong.
     Usage(String, Fault),
 }
@@ -142,8 +153,8 @@ pub fn main(mut call: Call) -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
-        Ok(Outcome::NoTopic(word)) => {
-            eprintln!("No help topic for '{word}'");
+        Ok(Outcome::NoTopic(fault)) => {
+            eprintln!("{fault}");
             ExitCode::from(3)
         }
         Ok(Outcome::Usage(help, fault)) => {
@@ -173,7 +184,7 @@ fn run(words: Vec<String>) -> Result<Outcome> {
             return Ok(topic(path, group, &mut values));
         }
         let Some(command) = group.iter().find(|command| command.name == word) else {
-            return Ok(Outcome::NoTopic(word));
+            return Ok(no_topic(&path, &word));
         };
         path.push(command.name);
         match command.does {
@@ -190,7 +201,7 @@ fn run(words: Vec<String>) -> Result<Outcome> {
 fn take(values: &mut Values, path: &[&str], group: &[Command]) -> Option<Outcome> {
     let help = || help::group(path, group, GLOBAL);
     match values.take(&[], GLOBAL, environment) {
-        Ok(()) => None,
+        Ok(_) => None,
         Err(ParseError::Help) => Some(Outcome::Show(help())),
         Err(ParseError::Version) if path.len() == 1 => {
             Some(Outcome::Show(version::lines("NVIDIA Container Toolkit CLI")))
@@ -212,11 +223,15 @@ fn leaf(
 ) -> Result<Outcome> {
     let takes_words = matches!(command.does, Does::RunOn(..));
     let help = || help::command(path, takes_words, command.about, flags, GLOBAL);
+    let mut after = After::Word;
     loop {
-        match values.take(flags, GLOBAL, environment) {
-            Ok(()) => {}
-            Err(ParseError::Help) => return Ok(Outcome::Show(help())),
-            Err(error) => return Ok(Outcome::Usage(help(), usage(path, &error))),
+        // Behind `--` a word is no flag, whatever it begins with.
+        if after == After::Word {
+            after = match values.take(flags, GLOBAL, environment) {
+                Ok(after) => after,
+                Err(ParseError::Help) => return Ok(Outcome::Show(help())),
+                Err(error) => return Ok(Outcome::Usage(help(), usage(path, &error))),
+            };
         }
         // The original ignores such words without a sound; a forgotten dash should not go unnoticed.
         let Some(word) = values.next_word() else { break };
@@ -240,13 +255,17 @@ fn leaf(
 /// `help WORD…`.
 fn topic(mut path: Vec<&'static str>, mut group: &'static [Command], values: &mut Values) -> Outcome {
     while let Some(word) = values.next_word() {
-        let Some(command) = group.iter().find(|command| command.name == word) else { return Outcome::NoTopic(word) };
+        let Some(command) = group.iter().find(|command| command.name == word) else { return no_topic(&path, &word) };
         path.push(command.name);
         match command.does {
             Does::Group(inner) => group = inner,
             Does::Run(flags, _) => return Outcome::Show(help::command(&path, false, command.about, flags, GLOBAL)),
             Does::RunOn(flags, _) => return Outcome::Show(help::command(&path, true, command.about, flags, GLOBAL)),
-            Does::Later | Does::Hook => return Outcome::Show(help::command(&path, false, command.about, &[], GLOBAL)),
+            Does::Hook => return Outcome::Show(help::command(&path, false, command.about, &[], GLOBAL)),
+            Does::Later => {
+                let about = format!("{}, in a later version", command.about);
+                return Outcome::Show(help::command(&path, false, &about, &[], GLOBAL));
+            }
         }
     }
     Outcome::Show(help::group(&path, group, GLOBAL))
@@ -264,6 +283,11 @@ fn hook(values: Values) -> Outcome {
     Outcome::Done(cdi_hook::main(Call { name: "nvidia-ctk", called: "nvidia-ctk".into(), args }))
 }
 
+fn no_topic(path: &[&str], word: &str) -> Outcome {
+    let fault = Fault::new(Code::Usage, format!("No help topic for '{word}'"));
+    Outcome::NoTopic(fault.next(format!("`{} --help` lists the commands", path.join(" "))))
+}
+
 fn later(path: &[&str]) -> Fault {
     Fault::new(Code::NotYet, format!("{} is not in this version yet", path.join(" ")))
         .next("`nvidia-ctk --help` lists what there is")
@@ -274,103 +298,4 @@ fn usage(path: &[&str], error: &ParseError) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a line comes to, in short.
-    fn line(line: &str) -> String {
-        match run(line.split_whitespace().map(str::to_owned).collect()) {
-            Ok(Outcome::Done(_)) => "done".to_owned(),
-            Ok(Outcome::Show(text)) => text.lines().next().unwrap_or_default().to_owned(),
-            Ok(Outcome::NoTopic(word)) => format!("no topic {word}"),
-            Ok(Outcome::Usage(_, fault)) | Err(fault) => fault.to_string(),
-        }
-    }
-
-    #[test]
-    fn words_lead_down_the_table() {
-        for (words, want) in [
-            ("", "Usage: nvidia-ctk [FLAG…] COMMAND"),
-            ("--debug", "Usage: nvidia-ctk [FLAG…] COMMAND"),
-            ("info", "Usage: nvidia-ctk info [FLAG…] COMMAND"),
-            ("cdi", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
-            ("help cdi", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
-            ("cdi -h", "Usage: nvidia-ctk cdi [FLAG…] COMMAND"),
-            ("cdi transform root --help", "Usage: nvidia-ctk cdi transform root [FLAG…]"),
-            ("help cdi list", "Usage: nvidia-ctk cdi list [FLAG…]"),
-            ("cdi validate --help", "Usage: nvidia-ctk cdi validate [FLAG…] [FILE|FOLDER…]"),
-            ("help cdi validate", "Usage: nvidia-ctk cdi validate [FLAG…] [FILE|FOLDER…]"),
-            ("bogus", "no topic bogus"),
-            ("help bogus", "no topic bogus"),
-            ("--quiet cdi bogus", "no topic bogus"),
-        ] {
-            assert_eq!(line(words), want, "{words}");
-        }
-        assert!(line("-v").starts_with("NVIDIA Container Toolkit CLI version "));
-    }
-
-    #[test]
-    fn wrong_lines_are_one_line_with_a_code() {
-        for (words, want) in [
-            ("--bogus", "flag provided but not defined: -bogus. `nvidia-ctk --help` lists the flags [CORTEN-E080]"),
-            (
-                "cdi list --spec-dir",
-                "flag needs an argument: --spec-dir. `nvidia-ctk cdi list --help` lists the flags [CORTEN-E080]",
-            ),
-            (
-                "cdi generate -version",
-                "flag provided but not defined: -version. `nvidia-ctk cdi generate --help` lists the flags [CORTEN-E080]",
-            ),
-            (
-                "runtime configure --runtime=containerd",
-                "nvidia-ctk runtime configure --runtime=containerd is not in this version yet. See docs/engines.md for what to write into its configuration [CORTEN-E021]",
-            ),
-            (
-                "runtime configure --runtime=x",
-                "unrecognized runtime 'x'. Give docker, containerd or crio [CORTEN-E080]",
-            ),
-            (
-                "config",
-                "nvidia-ctk config is not in this version yet. `nvidia-ctk --help` lists what there is [CORTEN-E021]",
-            ),
-            (
-                "cdi generate --mode=wsl",
-                "failed to generate CDI spec: mode wsl is not in this version yet. Write the spec by hand, or describe another machine with --machine FILE [CORTEN-E021]",
-            ),
-            ("cdi generate --format=xml --mode=x", "invalid output format: xml. Give yaml or json [CORTEN-E080]"),
-            ("cdi generate --enable-hook=all", "enabling all hooks is not supported. Name the hooks [CORTEN-E080]"),
-            (
-                "cdi list --spec-dir=",
-                "at least one CDI specification directory must be specified. Give --spec-dir, or leave it out for /etc/cdi and /var/run/cdi [CORTEN-E080]",
-            ),
-            (
-                "cdi transform root --relative-to=x",
-                "invalid value for --relative-to: \"x\". Give host or container [CORTEN-E080]",
-            ),
-        ] {
-            assert_eq!(line(words), want, "{words}");
-        }
-    }
-
-    #[test]
-    fn help_names_every_flag() {
-        let Ok(Outcome::Show(text)) = run(["cdi", "generate", "--help"].map(str::to_owned).to_vec()) else { panic!() };
-        for flag in generate::FLAGS.iter().chain(GLOBAL) {
-            assert!(flag.all_names().all(|name| text.contains(&format!("-{name}"))), "{}", flag.name());
-            assert!(text.contains(flag.variable), "{}", flag.variable);
-        }
-    }
-
-    #[test]
-    fn names_of_flags_are_unique() {
-        let plain = [generate::FLAGS, refresh::FLAGS, watch::FLAGS, list::FLAGS, transform::FLAGS, validate::FLAGS];
-        // The original's `runtime configure` has a `--config` of its own.
-        let hiding = [(configure::FLAGS, "config")];
-        for (flags, hidden) in plain.map(|flags| (flags, "")).into_iter().chain(hiding) {
-            let global = GLOBAL.iter().filter(|flag| flag.name() != hidden);
-            let names: Vec<_> = flags.iter().chain(global).flat_map(Flag::all_names).collect();
-            let different: std::collections::BTreeSet<_> = names.iter().collect();
-            assert_eq!(names.len(), different.len(), "{names:?}");
-        }
-    }
-}
+mod tests;

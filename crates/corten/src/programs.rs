@@ -64,7 +64,11 @@ pub const PROGRAMS: &[Program] = &[
         main: container_cli::main,
     },
     Program { name: "nvidia-docker", about: "docker with GPUs, by its older name", main: nvidia_docker::main },
-    Program { name: "nvidia-ctk-installer", about: "installs the toolkit from a container image", main: later::main },
+    Program {
+        name: "nvidia-ctk-installer",
+        about: "installs the toolkit from a container image (not yet)",
+        main: later::main,
+    },
 ];
 
 /// Becomes the program that `argv` names: by its first entry, or, called as `corten`, by its second.

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub const FLAGS: &[Flag] = &[
-    Flag::text("runtime", "", "the engine: docker, containerd or crio").by_default("docker"),
+    Flag::text("runtime", "", "the engine: docker (containerd and crio: not yet)").by_default("docker"),
     // It hides the global flag of its other name, and must not take that one's variable for its own.
     Flag::text("engine-config", "", "its configuration file, if another than the usual one").or("config"),
     Flag::text("drop-in-config", "", "a file of its own for what is added; not for docker")

@@ -29,6 +29,15 @@ pub enum Takes {
     List,
 }
 
+/// Where flags end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// At a word that is none, or at the end.
+    Word,
+    /// At `--`.
+    Dashes,
+}
+
 /// Why a command line cannot be followed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
@@ -130,7 +139,7 @@ impl Values {
         own: &[Flag],
         global: &[Flag],
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<(), ParseError> {
+    ) -> Result<After, ParseError> {
         let flags: Vec<Flag> = own.iter().chain(global).copied().collect();
         for flag in &flags {
             self.preset(flag, &variable)?;
@@ -138,11 +147,11 @@ impl Values {
         while let Some(word) = self.words.front().filter(|word| word.len() > 1 && word.starts_with('-')).cloned() {
             self.words.pop_front();
             if word == "--" {
-                break;
+                return Ok(After::Dashes);
             }
             self.flag(&word, &flags)?;
         }
-        Ok(())
+        Ok(After::Word)
     }
 
     fn preset(&mut self, flag: &Flag, variable: impl Fn(&str) -> Option<String>) -> Result<(), ParseError> {

@@ -13,10 +13,11 @@ pub fn group(path: &[&str], commands: &[Command], global: &[Flag]) -> String {
         text += "\nCommands:\n";
     }
     for command in commands {
+        let state = if command.is_later() { " (not yet)" } else { "" };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:26}{}", command.name, command.about);
+        let _ = writeln!(text, "  {:26}{}{state}", command.name, command.about);
     }
-    text + &flags("\nGlobal flags:\n", global)
+    text + &flags("\nGlobal flags:\n", global.iter())
 }
 
 /// For a word that does something, to the files and folders that further words name or without any.
@@ -24,12 +25,14 @@ pub fn command(path: &[&str], takes_words: bool, about: &str, own: &[Flag], glob
     let words = if takes_words { " [FILE|FOLDER…]" } else { "" };
     let mut text = format!("Usage: {} [FLAG…]{words}\n\nThis will {about}.\n", path.join(" "));
     if !own.is_empty() {
-        text += &flags("\nFlags:\n", own);
+        text += &flags("\nFlags:\n", own.iter());
     }
-    text + &flags("\nGlobal flags:\n", global)
+    // A flag of the command's own hides a global one of its name.
+    let is_hidden = |flag: &&Flag| own.iter().any(|own| own.all_names().any(|name| name == flag.name()));
+    text + &flags("\nGlobal flags:\n", global.iter().filter(|flag| !is_hidden(flag)))
 }
 
-fn flags(title: &str, flags: &[Flag]) -> String {
+fn flags<'a>(title: &str, flags: impl Iterator<Item = &'a Flag>) -> String {
     let mut text = title.to_owned();
     for flag in flags {
         let names: Vec<_> = flag.all_names().map(|name| dashed(name) + value(flag.takes)).collect();

@@ -9,8 +9,8 @@ const SPEC: &str = r#"{"cdiVersion":"0.5.0","kind":"nvidia.com/gpu","devices":[{
 fn statuses_are_the_originals() {
     let stage = Stage::new();
     for (words, status, said) in [
-        (&["whatever"][..], 3, "No help topic for 'whatever'\n"),
-        (&["cdi", "whatever"], 3, "No help topic for 'whatever'\n"),
+        (&["whatever"][..], 3, "No help topic for 'whatever'. `nvidia-ctk --help` lists the commands [CORTEN-E080]\n"),
+        (&["cdi", "whatever"], 3, "No help topic for 'whatever'. "),
         (&["cdi"], 0, ""),
         (&["cdi", "generate", "--whatever"], 1, "flag provided but not defined: -whatever"),
         (&["cdi", "generate", "--format=xml"], 1, "invalid output format: xml"),

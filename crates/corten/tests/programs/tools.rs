@@ -1,4 +1,4 @@
-//! The program `corten`.
+//! The program `corten`; and what another says to a word that it does not have.
 
 use crate::stage::{Stage, asking, stderr, stdout};
 use host::{Driver, Gpu, Inventory, Node, Platform};
