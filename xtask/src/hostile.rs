@@ -41,8 +41,11 @@ pub fn run(arguments: &[String]) -> Outcome {
     }
     say("attacking");
     let mut suite = test::command()?;
-    suite.args(["--package", "corten-hostile", "--no-fail-fast", "--"]);
-    crate::shell::run(suite.args(arguments))
+    suite.args(["--package", "corten-hostile", "--no-fail-fast", "--"]).args(arguments);
+    match options.is_empty() {
+        true => test::telling_what_is_left_out(|| crate::shell::run(&mut suite)),
+        false => crate::shell::run(&mut suite),
+    }
 }
 
 /// Each suite by itself is content when a filter names nothing in it, as another may have what it names.

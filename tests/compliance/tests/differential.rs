@@ -62,7 +62,7 @@ fn sides() -> Outcome<Vec<Side>> {
         (Some("ours"), _) => vec![Side::Ours],
         (None, Some(_)) => vec![Side::Theirs, Side::Ours],
         (None, None) => {
-            println!("notice: CORTEN_THEIRS is not set: the original's recorded facts stand for it");
+            left_out::say("the original's programs", "CORTEN_THEIRS is not set; their recorded facts stand for them");
             vec![Side::Ours]
         }
         (Some(other), _) => return Err(format!("UNDER_TEST={other:?} is neither ours nor theirs").into()),

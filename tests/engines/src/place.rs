@@ -61,11 +61,15 @@ impl Place {
             System::Own => lab.arg("--").arg(ourselves),
             System::Trixie => {
                 if let Ok(why) = env::var("CORTEN_NO_TRIXIE") {
-                    println!("test {suite} ... ignored: there is no Debian trixie here: {why}");
+                    println!("test {suite} ... ignored");
+                    left_out::say(suite, &format!("there is no Debian trixie here: {why}"));
                     return Ok(true);
                 }
                 for variable in FOLDERS {
                     lab.env(variable, on_host(&folder(variable)?));
+                }
+                if let Some(file) = env::var_os(left_out::VARIABLE) {
+                    lab.env(left_out::VARIABLE, on_host(file.as_ref()));
                 }
                 lab.arg("--system").arg(folder("CORTEN_TRIXIE")?).arg("--").arg(on_host(&ourselves))
             }

@@ -199,7 +199,7 @@ pub fn cannot_be_changed(folder: &Path, operation: &Operation) -> Result<(), Str
         Ok(()) => {}
         // tmpfs has had these attributes since Linux 6.6.
         Err(rustix::io::Errno::NOTTY | rustix::io::Errno::OPNOTSUPP) => {
-            println!("    (this kernel's tmpfs has no immutable files: not tried with {})", operation.name);
+            left_out::say("immutable files and folders", "this kernel's tmpfs has none");
             return Ok(());
         }
         Err(why) => return Err(format!("immutable: {why}")),

@@ -134,7 +134,7 @@ fn the_kernels_events_are_heard() {
     let printed = stdout(&done);
     assert!(done.status.success(), "{printed}{}{}", stderr(&done), stage.read("watch.log"));
     if printed.starts_with("this kernel") {
-        eprintln!("not tested: sysfs cannot be written here");
+        left_out::say("looking again on an event of the kernel", "sysfs cannot be written here");
     } else {
         assert_eq!(printed, "ended with 0\n");
     }

@@ -86,7 +86,8 @@ impl Group {
     fn new() -> Option<Group> {
         let folder = Path::new("/sys/fs/cgroup/devices");
         if !folder.join("devices.list").exists() {
-            eprintln!("skipped: this machine has no `devices` hierarchy of cgroups version 1");
+            let why = "this machine has no `devices` hierarchy of cgroups version 1";
+            left_out::say("device cgroups of version 1, by the C library", why);
             return None;
         }
         let group = folder.join(format!("corten-nvc-{}", std::process::id()));

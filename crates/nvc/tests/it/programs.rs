@@ -26,7 +26,8 @@ impl Library {
         match env::var_os("CORTEN_THEIRS_NVC") {
             Some(folder) => Some(Library { folder: Path::new(&folder).join("lib") }),
             None => {
-                eprintln!("CORTEN_THEIRS_NVC is not set: comparing with what was recorded of the original");
+                let why = "CORTEN_THEIRS_NVC is not set; what was recorded of it stands for it";
+                left_out::say("the original's C library", why);
                 None
             }
         }

@@ -121,7 +121,7 @@ fn devices_hierarchy() -> Option<PathBuf> {
         (kind.starts_with("cgroup ") && kind.ends_with("devices")).then(|| mount.split(' ').nth(4))?
     });
     if point.is_none() {
-        eprintln!("skipped: this machine has no `devices` hierarchy of cgroups version 1");
+        left_out::say("device cgroups of version 1", "this machine has no `devices` hierarchy of cgroups version 1");
     }
     point.map(PathBuf::from)
 }

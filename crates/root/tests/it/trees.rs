@@ -289,7 +289,7 @@ fn a_tree_with_musl_stays_without() {
 fn a_real_trixie_gets_the_cache_that_it_had() {
     let Some(trixie) = std::env::var_os("CORTEN_TRIXIE") else {
         let why = std::env::var("CORTEN_NO_TRIXIE").unwrap_or_else(|_| "CORTEN_TRIXIE names no folder".into());
-        return println!("notice: there is no Debian trixie here: {why}");
+        return left_out::say("a real trixie's loader cache", &format!("there is no Debian trixie here: {why}"));
     };
     if !inside_namespace("trees::a_real_trixie_gets_the_cache_that_it_had") {
         return;
