@@ -142,6 +142,10 @@ impl Spec {
     }
 
     /// All rules that are broken, each with its place, in the order of the file.
+    ///
+    /// There is none for annotations. The CDI library has one (Kubernetes' for keys, and a limit of their size), but
+    /// applies it only to maps of untyped values, which those of a spec that it has read are not. So engines take any
+    /// key, as Podman 5.4 does; the `cdi` tool alone, which looks at a spec as JSON too, does not.
     pub fn broken_rules(&self) -> impl Iterator<Item = (Place, InvalidSpec)> {
         let version = self.validate_version().err().map(|rule| (Place::field("cdiVersion"), rule));
         let kind = self.parsed_kind().err().map(|reason| (Place::field("kind"), InvalidSpec::Kind(reason)));

@@ -21,6 +21,15 @@ fn a_valid_spec_is_valid() {
     spec("v/c", DEVICE, everything).validate().unwrap();
 }
 
+/// What engines take must not be refused here.
+#[test]
+fn annotations_may_have_any_key() {
+    let device = r#"{"name":"a","annotations":{"bad key":"y"},"containerEdits":{"env":["A=1"]}}"#;
+    let mut odd = spec("v/c", device, "");
+    odd.annotations.insert("no such key!!/a b".to_owned(), "x".repeat(300 << 10));
+    odd.validate().unwrap();
+}
+
 #[test]
 fn each_rule_is_named() {
     let twice = format!("{DEVICE},{DEVICE}");
