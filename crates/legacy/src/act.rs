@@ -6,7 +6,6 @@
 
 use crate::{
     Container, Error, Machine, Work,
-    options::CompatMode,
     work::{PROFILES, application_profile, invalid_node},
 };
 use host::Capability;
@@ -16,7 +15,7 @@ use plan::{
     compat::{CompatLibrary, HostVersions},
 };
 use root::{
-    ContainerRoot, RootError, Step,
+    Compat, ContainerRoot, Done, RootError, Step,
     mount::{Mount, Prepared, Technique, What},
 };
 use rustix::io::Errno;
@@ -89,7 +88,8 @@ impl Container {
         Ok(())
     }
 
-    /// The loader finds what was mounted; before it the image's own libcuda, where that is of a later driver (18, 19).
+    /// The loader finds what was mounted; before it the image's own libcuda, where that is of a later driver (18, 19). Where
+    /// it is not looked for, none is: what an earlier start of the same root put first goes.
     fn loader(&self, root: &ContainerRoot, version: &str) -> Result<(), RootError> {
         let layout = &self.places.layout;
         let preferred = match &self.places.compat {
@@ -97,13 +97,11 @@ impl Container {
             None => None,
         };
         let folders = self.folders(layout);
-        let prefers = self.places.has(Capability::Compute) && self.places.options.compat != CompatMode::Disabled;
-        let done = match prefers {
-            true => root.refresh_loader_with(preferred.as_ref(), &folders, layout)?,
-            false => root.refresh_loader(&folders, layout)?,
-        };
+        let compat = Compat::Now(preferred.as_ref());
+        let cover_all = |done: &mut Done| done.needed.iter().try_for_each(|step| cover(root, step));
+        let done = root.refresh_loader_then(compat, &folders, layout, cover_all)?;
         done.remarks.iter().for_each(|remark| log::warn!("{remark}"));
-        done.needed.iter().try_for_each(|step| cover(root, step))
+        Ok(())
     }
 
     fn folders(&self, layout: &Layout) -> Vec<ContainerPath> {

@@ -50,5 +50,6 @@ pub use compat::CompatFound;
 pub use container::{ContainerRoot, Owner};
 pub use defence::Defence;
 pub use error::RootError;
+pub use loader::Compat;
 pub use permissions::Permissions;
 pub use resolve::Resolver;

@@ -8,6 +8,7 @@ mod musl;
 mod refresh;
 
 pub(crate) use drop_in::DropIn;
+pub use refresh::Compat;
 
 use crate::{ContainerRoot, RootError, Step};
 use host::ldcache::{self, Cache, Entry};
@@ -57,7 +58,7 @@ fn glibc(
     let left: Vec<_> = former.into_iter().filter(|former| Some(former) != wanted).collect();
 
     let existing = existing(root, &path, remarks)?;
-    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, Some(DropIn::Compat), remarks));
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
     if !left.is_empty() {
         let gone = goes_with(root, &left, remarks);
         cache.entries.retain(|entry| !gone(entry));

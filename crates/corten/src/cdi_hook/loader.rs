@@ -4,6 +4,7 @@
 use super::{Run, arguments::usage, unwritable};
 use crate::fault::Result;
 use plan::hook_values;
+use root::{Compat, Done};
 
 /// The hook's name.
 pub const NAME: &str = "update-ldcache";
@@ -22,8 +23,9 @@ pub fn run(run: &Run) -> Result<()> {
     if !root::Defence::NoLdconfig.stands() {
         return crate::undefended::run_ldconfig(run.value("ldconfig-path"));
     }
-    let mut done = root.refresh_loader(&folders, &root.survey())?;
-    unwritable::cover_all(run.root()?, &mut done, NAME)?;
+    let compat = if run.is_without_compat()? { Compat::Now(None) } else { Compat::AsItIs };
+    let cover_all = |done: &mut Done| unwritable::cover_all(run.root()?, done, NAME);
+    let done = root.refresh_loader_then(compat, &folders, &root.survey(), cover_all)?;
     run.verbosity.tell(&done);
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! What a hook learns from the low-level runtime: which container it is run for, and where its root is.
 
-use super::Run;
+use super::{Run, compat, loader};
 use crate::{
     codes::Code,
     container::Container,
     fault::{Fault, Result},
 };
 use host::procfs;
-use oci::{HostPath, State, StateError};
+use oci::{Document, HookPoint, HostPath, State, StateError};
 use root::{ContainerRoot, Owner};
 use std::{cell::OnceCell, fs, io, path::Path, rc::Rc};
 
@@ -27,6 +27,8 @@ struct Said {
     owner: Owner,
     /// config.json makes the root read-only.
     read_only: bool,
+    /// Of config.json's hooks none decides about the image's libcuda.
+    without_compat: bool,
 }
 
 /// What that leads to.
@@ -34,6 +36,7 @@ struct Found {
     root: Rc<ContainerRoot>,
     /// The low-level runtime has made the root read-only because config.json says so.
     made_read_only: bool,
+    without_compat: bool,
 }
 
 impl Subject {
@@ -55,7 +58,8 @@ impl Subject {
         let said = find(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))?;
         let root = ContainerRoot::open(&said.root, said.owner).map_err(|error| Fault::from(error).within(NO_ROOT))?;
         let made_read_only = said.read_only && root.was_made_read_only();
-        Ok(self.found.get_or_init(|| Found { root: Rc::new(root), made_read_only }))
+        let without_compat = said.without_compat;
+        Ok(self.found.get_or_init(|| Found { root: Rc::new(root), made_read_only, without_compat }))
     }
 }
 
@@ -67,6 +71,11 @@ impl Run<'_> {
         // A new copy for each hook: it shows what the ones before it have mounted.
         let copy = found.made_read_only.then(|| found.root.copy_to_write()).flatten();
         Ok(copy.map_or_else(|| found.root.clone(), Rc::new))
+    }
+
+    /// Nobody decides about the image's libcuda at this start: what an earlier one put first is not wanted any more.
+    pub fn is_without_compat(&self) -> Result<bool> {
+        Ok(self.subject.find()?.without_compat)
     }
 
     /// The container's root as it is. The state comes from `--container-spec`, else from stdin.
@@ -82,16 +91,16 @@ fn find(state: &State) -> Result<Said> {
     let container = folder.map(|bundle| Container::open(Path::new(bundle), Path::new("config.json")));
     let named = state.root.as_deref().filter(|root| root.starts_with('/'));
     let read_only = |container: &Container| container.document.root().ok().flatten().is_some_and(|root| root.readonly);
-    let (path, owner, read_only) = match (named, container) {
+    let (path, owner, container) = match (named, container) {
         (Some(root), container) => {
             let path = HostPath::new(root).map_err(|error| Fault::from_error(Code::HookInput, &error))?;
             let container = container.and_then(std::result::Result::ok);
             let owner = container.as_ref().and_then(|container| container.owner().ok());
-            (path, owner.unwrap_or(Owner { uid: 0, gid: 0 }), container.as_ref().is_some_and(read_only))
+            (path, owner.unwrap_or(Owner { uid: 0, gid: 0 }), container)
         }
         (None, Some(container)) => {
             let container = container?;
-            (container.root_path()?, container.owner()?, read_only(&container))
+            (container.root_path()?, container.owner()?, Some(container))
         }
         (None, None) => return Err(Fault::new(Code::HookInput, "the container's state names no bundle")),
     };
@@ -100,7 +109,21 @@ fn find(state: &State) -> Result<Said> {
         uid: procfs::seen_through(&map("/proc/self/uid_map"), owner.uid),
         gid: procfs::seen_through(&map("/proc/self/gid_map"), owner.gid),
     };
-    Ok(Said { root: path, owner, read_only })
+    Ok(Said {
+        root: path,
+        owner,
+        read_only: container.as_ref().is_some_and(read_only),
+        without_compat: container.is_some_and(|container| is_without_compat(&container.document)),
+    })
+}
+
+/// A spec may have been made anew without the hook ([`compat`]). That is only known where config.json lists the one that
+/// asks ([`loader`]): who runs it by hand runs the other by hand, too.
+fn is_without_compat(document: &Document) -> bool {
+    let hooks: Vec<_> =
+        HookPoint::ALL.into_iter().flat_map(|point| document.hooks(point).unwrap_or_default()).collect();
+    let has = |name: &str| hooks.iter().any(|hook| hook.args.iter().any(|word| word == name));
+    has(loader::NAME) && !has(compat::NAME)
 }
 
 fn hook_input(what: &str, error: &dyn std::error::Error) -> Fault {

@@ -1,5 +1,5 @@
-//! CUDA forward compatibility in jit-cdi mode: what the original does by the hook `enable-cuda-compat` and ldconfig, the
-//! shim does before the container exists.
+//! CUDA forward compatibility, first of all in jit-cdi mode: what the original does by the hook `enable-cuda-compat` and
+//! ldconfig, the shim does before the container exists.
 
 use crate::stage::{GPU_0, RUNTIMES, Stage, assert_prints, assert_same, stderr, stdout};
 use serde_json::json;
@@ -58,9 +58,7 @@ fn a_newer_libcuda_of_the_image_comes_first_where_it_fits() {
             // The same container after an update of the driver, and after going back.
             let newer = stage.on(&["driver.version=575.51.03"], START);
             assert!(is_drivers(&loaded(&what, &newer)), "{what}");
-            assert!(!stage.path(DROP_IN).exists(), "{what}");
-            let listed = fs::read(stage.path("bundle/rootfs/etc/ld.so.cache")).unwrap();
-            assert!(!String::from_utf8_lossy(&listed).contains("/compat/"), "{what}: taken back");
+            assert_is_gone(&what, &stage);
             assert_eq!(loaded(&what, &stage.on(&[], START)), THEIRS);
         }
     }
@@ -104,6 +102,56 @@ fn it_can_be_switched_off_and_needs_libcuda() {
         assert!(done.status.success(), "{lines} {variable}: {}", stderr(&done));
         assert_eq!(stage.path(DROP_IN).exists(), drop_in, "{lines} {variable}");
     }
+}
+
+/// Whoever switches it off between two starts of the same root gets the driver's own at the second, whichever mode has put
+/// the image's first.
+#[test]
+fn it_goes_when_it_is_switched_off() {
+    let bin = crate::stage::folder("CORTEN_BIN");
+    let legacy = |mode: &str| {
+        let program = |name: &str| bin.join(name).to_str().unwrap().to_owned();
+        let [hook, cli] = ["nvidia-container-runtime-hook", "nvidia-container-cli"].map(program);
+        format!(
+            "mode = 'legacy'\nmodes.legacy.cuda-compat-mode = '{mode}'\n\
+            [nvidia-container-runtime-hook]\npath = {hook:?}\n[nvidia-container-cli]\npath = {cli:?}"
+        )
+    };
+    let jit_cdi = |hooks: &str| format!("modes.jit-cdi.nvcdi-disable-hooks = {hooks}");
+    for (on, off) in [
+        (legacy("ldconfig"), legacy("disabled")),
+        (legacy("mount"), legacy("disabled")),
+        (legacy("hook"), legacy("disabled")),
+        (jit_cdi("[]"), jit_cdi("['enable-cuda-compat']")),
+        (jit_cdi("[]"), legacy("disabled")),
+    ] {
+        let what = format!("{on} / {off}");
+        let stage = with_compat(&["debian"], "runc", &on);
+        assert_eq!(loaded(&what, &stage.on(&[], &format!("{IMAGE} && {START}"))), THEIRS);
+        assert!(stage.path(DROP_IN).exists(), "{what}");
+        for machine in [&[][..], &["driver.version=575.51.03"]] {
+            stage.configure("runc", &off);
+            assert!(is_drivers(&loaded(&what, &stage.on(machine, START))), "{what}");
+            assert_is_gone(&what, &stage);
+            stage.configure("runc", &on);
+            assert_eq!(loaded(&what, &stage.on(&[], START)), THEIRS);
+        }
+        // A container that does not compute has no use for it.
+        fs::rename(stage.path("spec"), stage.path("bundle/config.json")).unwrap();
+        stage.ask(&["NVIDIA_DRIVER_CAPABILITIES=utility"]);
+        stage.edit(|document| document["process"]["args"] = json!(["nvidia-smi", "-L"]));
+        stage.configure("runc", &on.replace("'hook'", "'ldconfig'"));
+        assert_prints(&what, &stage.on(&[], START), GPU_0);
+        assert_is_gone(&what, &stage);
+    }
+}
+
+/// No trace is left of the image's libcuda in the loader's files.
+#[track_caller]
+fn assert_is_gone(what: &str, stage: &Stage) {
+    assert!(!stage.path(DROP_IN).exists(), "{what}");
+    let listed = fs::read(stage.path("bundle/rootfs/etc/ld.so.cache")).unwrap();
+    assert!(!String::from_utf8_lossy(&listed).contains("/compat/"), "{what}: taken back");
 }
 
 /// On a file system that cannot be written, with a loader's cache to mount over and without one.

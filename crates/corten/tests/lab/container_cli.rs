@@ -173,30 +173,40 @@ fn what_is_in_the_way_fails_and_leaves_nothing() {
 /// Each call of the kernel that changes something fails once. Either nothing stays, or it did not matter.
 #[test]
 fn every_step_that_fails_takes_the_others_back() {
-    let stage = Stage::new(&["debian"]);
-    fs::rename(stage.path("bundle/rootfs"), stage.path("pristine")).unwrap();
-    let script = format!(
-        r#"{CONTAINER}
-        reset() {{ [ -z "$PID" ] || kill $PID; rm -rf "$B/rootfs"; cp -a "$D/pristine" "$B/rootfs"; container "$B/rootfs"; mounts >"$D/before"; }}
-        reset; under="strace -qq -f -o $D/trace"; configure -cug --device=0 || exit 1
-        reset; failed=0
-        for call in open_tree mount_setattr move_mount fsopen fsmount mkdirat symlinkat renameat renameat2 setns unshare fchown fchmod; do
-            count=$(grep -c " $call(" "$D/trace"); nth=0
-            while [ $nth -lt $count ]; do
-                nth=$((nth + 1))
-                under="strace -qq -f -o /dev/null -e inject=$call:error=EIO:when=$nth"
-                if configure -cug --device=0 2>"$D/said"; then reset; continue; fi
-                failed=$((failed + 1)); mounts >"$D/after"
-                cmp -s "$D/before" "$D/after" || {{ echo "$call $nth: mounts"; diff "$D/before" "$D/after"; exit 1; }}
-                rest=$(cd "$B/rootfs" && find . | sort | diff - "$D/names") || {{ echo "$call $nth: $rest"; exit 1; }}
-                case $(cat "$D/said") in "nvidia-container-cli: mount error: "*|"nvidia-container-cli: ldcache error: "*) ;; *) cat "$D/said"; exit 1 ;; esac
-            done
-        done; kill $PID; [ $failed -gt 60 ] || echo "only $failed"
-        "#
-    );
-    let names = format!(r#"(cd "$D/pristine" && find . | sort) >"$D/names"; {script}"#);
-    let done = stage.on(&[], &names);
-    assert_prints("steps that fail", &done, "");
+    for etc in ["rw", "ro"] {
+        let stage = Stage::new(&["debian"]);
+        fs::rename(stage.path("bundle/rootfs"), stage.path("pristine")).unwrap();
+        if etc == "ro" {
+            // What cannot be made there. Its cache is mounted over then.
+            fs::create_dir_all(stage.path("pristine/etc/nvidia/nvidia-application-profiles-rc.d")).unwrap();
+        }
+        let script = format!(
+            r#"{CONTAINER}
+            reset() {{
+                [ -z "$PID" ] || kill $PID; rm -rf "$B/rootfs"; cp -a "$D/pristine" "$B/rootfs"; container "$B/rootfs"
+                nsenter -t $PID -m sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,{etc} "$1"' sh "$R/etc"
+                mounts >"$D/before"
+            }}
+            reset; under="strace -qq -f -o $D/trace"; configure -cug --device=0 || exit 1
+            reset; failed=0
+            for call in open_tree mount_setattr move_mount fsopen fsmount mkdirat symlinkat renameat renameat2 setns unshare fchown fchmod; do
+                count=$(grep -c " $call(" "$D/trace"); nth=0
+                while [ $nth -lt $count ]; do
+                    nth=$((nth + 1))
+                    under="strace -qq -f -o /dev/null -e inject=$call:error=EIO:when=$nth"
+                    if configure -cug --device=0 2>"$D/said"; then reset; continue; fi
+                    failed=$((failed + 1)); mounts >"$D/after"
+                    cmp -s "$D/before" "$D/after" || {{ echo "$call $nth: mounts"; diff "$D/before" "$D/after"; exit 1; }}
+                    rest=$(cd "$B/rootfs" && find . | sort | diff - "$D/names") || {{ echo "$call $nth: $rest"; exit 1; }}
+                    case $(cat "$D/said") in "nvidia-container-cli: mount error: "*|"nvidia-container-cli: ldcache error: "*) ;; *) cat "$D/said"; exit 1 ;; esac
+                done
+            done; kill $PID; [ $failed -gt 60 ] || echo "only $failed"
+            "#
+        );
+        let names = format!(r#"(cd "$D/pristine" && find . | sort) >"$D/names"; {script}"#);
+        let done = stage.on(&[], &names);
+        assert_prints(&format!("steps that fail, /etc is {etc}"), &done, "");
+    }
 }
 
 /// What is wrong with the machine or the call, and the one line that says so.

@@ -252,8 +252,15 @@ fn forward_compatibility() {
         let done = stage.on(&["driver.version=575.51.03"], &format!("{SPEC}; {START}"));
         assert_lists(runtime, &done, &both_names());
         assert_eq!(drop_ins(), [""; 0]);
-        let done = stage.on(&[], &format!("{SPEC}; {START}"));
-        assert_lists(runtime, &done, &with_ours());
-        assert_eq!(drop_ins(), ["00-compat-corten.conf"]);
+        for hooks in ["--hooks=all", "--hooks=one"] {
+            let done = stage.on(&[], &format!("{SPEC}; {START}"));
+            assert_lists(runtime, &done, &with_ours());
+            assert_eq!(drop_ins(), ["00-compat-corten.conf"]);
+            // A spec that was made anew without the hook.
+            let without = format!("--disable-hook=enable-cuda-compat {hooks}");
+            let done = stage.on(&[], &format!("{}; {START}", SPEC.replace("--enable-hook=chmod", &without)));
+            assert_lists(&format!("{runtime} {hooks}"), &done, &both_names());
+            assert_eq!(drop_ins(), [""; 0]);
+        }
     }
 }

@@ -15,9 +15,11 @@ use plan::Layout;
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
 
-/// The cache of this tree, without what that file of ours says.
-pub(super) fn collect(root: &ContainerRoot, layout: &Layout, but: Option<DropIn>, remarks: &mut Vec<String>) -> Cache {
-    let folders = existing(root, conf::folders(root, but, remarks).into_iter().chain(built_in(layout)));
+/// The cache of this tree, without the folder that [`DropIn::Compat`] names: what comes first is put there afterwards, and
+/// what did before may be about to go.
+pub(super) fn collect(root: &ContainerRoot, layout: &Layout, remarks: &mut Vec<String>) -> Cache {
+    let named = conf::folders(root, Some(DropIn::Compat), remarks);
+    let folders = existing(root, named.into_iter().chain(built_in(layout)));
     let hwcaps = hwcaps_folders(root, &folders);
     let names: BTreeSet<String> = hwcaps.iter().map(|(name, _)| name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();

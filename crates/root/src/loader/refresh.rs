@@ -25,43 +25,45 @@ use std::collections::HashSet;
 /// made for it names as many as it has entries, each worth a way through forty links.
 const MAX_FOLDERS: usize = 4096;
 
-impl ContainerRoot {
-    /// Makes the loader find the libraries in `folders`, and before them those in the folder of
-    /// [`ContainerRoot::prefer_compat`]. Doing it again changes nothing. Where the loader's files cannot be written,
-    /// [`Done::needed`] has the one that is missing.
-    ///
-    /// # Errors
-    /// [`RootError`]; whatever this call had changed until then is undone.
-    pub fn refresh_loader(&self, folders: &[ContainerPath], layout: &Layout) -> Result<Done, RootError> {
-        let folders_before = DropIn::Compat.read(self)?;
-        self.refresh(Preferred { folders: folders_before, left: Vec::new(), step: None }, folders, layout)
-    }
+/// Which folder with a libcuda of the image's is to come before the driver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compat<'a> {
+    /// The one that [`ContainerRoot::prefer_compat`] has named, if it has.
+    AsItIs,
+    /// This one, or none: what an earlier start put first goes.
+    Now(Option<&'a ContainerPath>),
+}
 
-    /// [`ContainerRoot::prefer_compat`] and [`ContainerRoot::refresh_loader`] in one: when the second fails, nothing of the
-    /// first stays. Where `/etc` cannot be written nothing can be preferred, and a remark says so.
+impl ContainerRoot {
+    /// Makes the loader find the libraries in `folders`, and before them those in the folder of `compat`. Doing it again
+    /// changes nothing. Where the loader's files cannot be written, [`Done::needed`] has the one that is missing; there
+    /// nothing new can come first, and a remark says so.
     ///
     /// # Errors
     /// [`RootError`]; whatever this call had changed until then is undone.
-    pub fn refresh_loader_with(
+    pub fn refresh_loader(
         &self,
-        preferred: Option<&ContainerPath>,
+        compat: Compat,
         folders: &[ContainerPath],
         layout: &Layout,
     ) -> Result<Done, RootError> {
-        let step = DropIn::Compat.with(self, preferred.map(std::slice::from_ref).unwrap_or_default())?;
-        if self.is_read_only(&DropIn::Compat.file()) {
-            let mut done = self.refresh_loader(folders, layout)?;
-            let remark = |step: Step| format!("{} cannot be written; the driver's own libcuda is used", step.path());
-            done.remarks.extend(step.map(remark));
-            return Ok(done);
-        }
-        let former = DropIn::Compat.read(self)?;
-        let left = former.into_iter().filter(|former| Some(former) != preferred).collect();
-        self.refresh(Preferred { folders: preferred.cloned().into_iter().collect(), left, step }, folders, layout)
+        self.refresh_loader_then(compat, folders, layout, |_| Ok(()))
     }
 
-    fn refresh(&self, preferred: Preferred, folders: &[ContainerPath], layout: &Layout) -> Result<Done, RootError> {
+    /// As [`ContainerRoot::refresh_loader`], with one more step, `last`, that belongs to the whole: when it fails,
+    /// everything is undone. It is where to see to what is needed.
+    ///
+    /// # Errors
+    /// [`RootError`], or what `last` returned.
+    pub fn refresh_loader_then<E: From<RootError>>(
+        &self,
+        compat: Compat,
+        folders: &[ContainerPath],
+        layout: &Layout,
+        last: impl FnOnce(&mut Done) -> Result<(), E>,
+    ) -> Result<Done, E> {
         let mut done = Done::default();
+        let preferred = self.preferred(compat, &mut done.remarks)?;
         let mut reader = Reader::new(self);
         reader.mount = self.mount();
         let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()));
@@ -83,9 +85,27 @@ impl ContainerRoot {
             }
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
-        self.make(&steps, || Ok::<_, RootError>(()))?;
+        self.make(&steps, || last(&mut done))?;
         driver.clear_up(self, layout, reader.litter);
         Ok(done)
+    }
+
+    /// A file that cannot be written says nothing new, but it is not believed for that.
+    fn preferred(&self, compat: Compat, remarks: &mut Vec<String>) -> Result<Preferred, RootError> {
+        let former = DropIn::Compat.read(self)?;
+        let Compat::Now(wanted) = compat else {
+            return Ok(Preferred { folders: former, left: Vec::new(), step: None });
+        };
+        let mut preferred = Preferred { folders: wanted.cloned().into_iter().collect(), left: Vec::new(), step: None };
+        preferred.step = DropIn::Compat.with(self, &preferred.folders)?;
+        if self.is_read_only(&DropIn::Compat.file())
+            && let Some(step) = preferred.step.take()
+        {
+            remarks.push(format!("{} cannot be written; the driver's own libcuda is used", step.path()));
+            preferred.folders.clear();
+        }
+        preferred.left = former.into_iter().filter(|former| !preferred.folders.contains(former)).collect();
+        Ok(preferred)
     }
 }
 
@@ -203,9 +223,7 @@ fn cache(
     }
     let path = super::file(layout);
     let existing = existing_cache(root, &path, remarks)?;
-    // The file that is about to change is not asked.
-    let passed_over = preferred.step.as_ref().map(|_| DropIn::Compat);
-    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, passed_over, remarks));
+    let mut cache = existing.clone().unwrap_or_else(|| collect::collect(root, layout, remarks));
     if let Some(gone) = gone {
         cache.entries.retain(|entry| !gone(entry));
     }

@@ -7,7 +7,7 @@ use crate::{
     tree::{TRIPLET, Tree, at, run},
 };
 use oci::ContainerPath;
-use root::{Done, RootError, Step};
+use root::{Compat, Done, RootError, Step};
 use std::{fs, path::Path};
 
 const NATIVE: &str = "usr/lib/x86_64-linux-gnu";
@@ -48,7 +48,7 @@ fn mount(tree: &Tree, path: &str, soname: &str) {
 fn refresh(tree: &Tree, folders: &[&str]) -> Result<Done, RootError> {
     let folders: Vec<ContainerPath> = folders.iter().map(|folder| at(folder)).collect();
     let root = tree.root();
-    root.refresh_loader(&folders, &root.survey())
+    root.refresh_loader(Compat::AsItIs, &folders, &root.survey())
 }
 
 /// Does it twice, and asserts that the second time changes nothing.
@@ -317,7 +317,8 @@ fn odd_drop_ins_are_replaced_or_refused() {
     assert_eq!(tree.listing(), before);
     // Nor does what was to come first stay, or go, when the rest fails.
     for preferred in [None, Some(at("/opt/other"))] {
-        let error = root.refresh_loader_with(preferred.as_ref(), &[at("/opt/nv")], &root.survey()).unwrap_err();
+        let error = root.refresh_loader(Compat::Now(preferred.as_ref()), &[at("/opt/nv")], &root.survey());
+        let error = error.unwrap_err();
         assert!(matches!(error, RootError::Directory(_)), "{error}");
         assert_eq!(tree.listing(), before);
     }
@@ -343,12 +344,70 @@ fn forward_compatibility_and_the_rest_at_once() {
         let folder = folder.map(at);
         let (root, layout) = (two.root(), two.root().survey());
         root.prefer_compat(folder.as_ref(), &layout).unwrap();
-        root.refresh_loader(&folders, &layout).unwrap();
-        one.root().refresh_loader_with(folder.as_ref(), &folders, &layout).unwrap();
+        root.refresh_loader(Compat::AsItIs, &folders, &layout).unwrap();
+        one.root().refresh_loader(Compat::Now(folder.as_ref()), &folders, &layout).unwrap();
         assert_eq!(paths(&one, "libcuda.so.1"), paths(&two, "libcuda.so.1"), "step {step}");
         let text = |tree: &Tree| fs::read_to_string(tree.path(COMPAT)).ok();
         assert_eq!((text(&one), text(&one).is_some()), (text(&two), folder.is_some()), "step {step}");
         let first = folder.map_or("/usr/lib/x86_64-linux-gnu".to_owned(), |folder| folder.to_string());
         assert_eq!(paths(&one, "libcuda.so.1")[0], format!("{first}/libcuda.so.1"), "step {step}");
     }
+}
+
+/// What an earlier start put first, and the file that names it cannot be changed: it is not believed for that.
+#[test]
+fn what_came_first_goes_where_nothing_can_be_written() {
+    if !inside_namespace("refresh::what_came_first_goes_where_nothing_can_be_written") {
+        return;
+    }
+    let folders = [at("/usr/lib/x86_64-linux-gnu")];
+    let driver = "/usr/lib/x86_64-linux-gnu/libcuda.so.1";
+    let tree = debian();
+    for name in ["opt/a", "opt/b"] {
+        compile(&tree.path(name).join("libcuda.so.570.86.10"), "libcuda.so.1", &[]);
+    }
+    mount(&tree, &format!("{NATIVE}/libcuda.so.550.54.14"), "libcuda.so.1");
+    let refresh = |wanted: Option<&str>| {
+        let (root, wanted) = (tree.root(), wanted.map(at));
+        root.refresh_loader(Compat::Now(wanted.as_ref()), &folders, &root.survey()).unwrap()
+    };
+    refresh(Some("/opt/a"));
+    assert_eq!(paths(&tree, "libcuda.so.1"), ["/opt/a/libcuda.so.1", driver]);
+    let etc = tree.path("etc").to_str().unwrap().to_owned();
+    run("mount", &["--bind", &etc, &etc]);
+    run("mount", &["-o", "remount,bind,ro", &etc]);
+    assert_eq!(refresh(Some("/opt/a")), Done::default(), "it is as it should be");
+    for wanted in [None, Some("/opt/b")] {
+        let done = refresh(wanted);
+        assert!(done.remarks[0].ends_with("cannot be written; the driver's own libcuda is used"), "{done:?}");
+        let [Step::File { path, content, .. }] = &done.needed[..] else { panic!("{wanted:?}: {done:?}") };
+        tree.root().cover(path, content).unwrap();
+        assert_eq!(paths(&tree, "libcuda.so.1"), [driver], "{wanted:?}");
+        run("umount", &[tree.path("etc/ld.so.cache").to_str().unwrap()]);
+    }
+    run("umount", &[&etc]);
+}
+
+/// Links are made where they can be, and taken back when the cache can be neither written nor mounted over.
+#[test]
+fn a_last_step_that_fails_takes_the_links_back() {
+    if !inside_namespace("refresh::a_last_step_that_fails_takes_the_links_back") {
+        return;
+    }
+    let tree = debian();
+    mount(&tree, &format!("{NATIVE}/libcuda.so.550.54.14"), "libcuda.so.1");
+    let etc = tree.path("etc").to_str().unwrap().to_owned();
+    run("mount", &["--bind", &etc, &etc]);
+    run("mount", &["-o", "remount,bind,ro", &etc]);
+    let (root, before) = (tree.root(), tree.listing());
+    let link = at(&format!("/{NATIVE}/libcuda.so.1"));
+    let failed = root.refresh_loader_then(Compat::AsItIs, &[at("/usr/lib/x86_64-linux-gnu")], &root.survey(), |done| {
+        assert_eq!(done.changed, std::slice::from_ref(&link));
+        assert_eq!(done.needed.len(), 1, "{done:?}");
+        assert_eq!(read_link(&tree, &format!("{NATIVE}/libcuda.so.1")), "libcuda.so.550.54.14");
+        Err(RootError::Contended(link.clone()))
+    });
+    assert!(matches!(failed, Err(RootError::Contended(_))), "{failed:?}");
+    assert_eq!(tree.listing(), before);
+    run("umount", &[&etc]);
 }
