@@ -4,10 +4,7 @@
 //! mean. Then a thread enters the container's namespace and attaches them by descriptor. Nothing is attached before
 //! everything has been found.
 
-use crate::{
-    Container, Error, Machine, Work,
-    work::{PROFILES, application_profile, invalid_node},
-};
+use crate::{Container, Error, Machine, Work, work::invalid_node};
 use host::Capability;
 use oci::ContainerPath;
 use plan::{
@@ -16,7 +13,7 @@ use plan::{
 };
 use root::{
     Compat, ContainerRoot, Done, RootError, Step,
-    mount::{Mount, Prepared, Technique, What},
+    mount::{Prepared, Technique},
 };
 use rustix::io::Errno;
 
@@ -36,8 +33,8 @@ impl Container {
     /// [`Failed`]; of this call nothing stays then.
     pub fn carry_out(&self, machine: &Machine, work: &Work) -> Result<(), Failed> {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
-        work.announce(&self.places);
-        let (mounts, profile) = with_profile(work);
+        let mounts = work.all_mounts();
+        work.announce(&mounts, &self.places);
         #[cfg(feature = "undefended")]
         let mounts = crate::undefended::with_libraries_of_image(mounts, &self.root, &self.places);
         let mounts = mounts
@@ -47,7 +44,7 @@ impl Container {
             .map_err(mount_failed)?;
         let granted = self.grant(&work.rules).map_err(Failed::Mount)?;
         let version = machine.driver_version();
-        let done = self.within(|| self.in_namespace(mounts, profile, work, version));
+        let done = self.within(|| self.in_namespace(mounts, work, version));
         if done.is_err() {
             granted.take_back();
         }
@@ -62,7 +59,7 @@ impl Container {
         self.namespace.within(act).map_err(|error| Failed::Mount(Error::new(error.to_string())))?
     }
 
-    fn in_namespace(&self, mounts: Vec<Prepared>, profile: u64, work: &Work, version: &str) -> Result<(), Failed> {
+    fn in_namespace(&self, mounts: Vec<Prepared>, work: &Work, version: &str) -> Result<(), Failed> {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
         let root = ContainerRoot::open(&self.root, self.owner).map_err(mount_failed)?;
         let attached = root.attach_all(mounts).map_err(mount_failed)?;
@@ -76,11 +73,7 @@ impl Container {
             false => Ok(()),
         };
         let link = || root.apply_then(&links, layout, |_| finish()).map(drop);
-        match profile {
-            0 => link(),
-            minors => root.write_profile_then(minors, link).map(drop),
-        }
-        .map_err(|error| match error {
+        root.add_to_profile_then(work.profile.unwrap_or(0), link).map_err(|error| match error {
             LoaderOr::Loader(error) => Failed::Loader(error),
             LoaderOr::Root(error) => mount_failed(error),
         })?;
@@ -108,16 +101,6 @@ impl Container {
         let compat32 = self.places.has(Capability::Compat32).then(|| layout.compat32.clone());
         [layout.native.clone()].into_iter().chain(compat32).collect()
     }
-}
-
-/// The mounts, with the application profile in the file system that they make for it; and which GPUs are to be written into
-/// one that an earlier call made.
-fn with_profile(work: &Work) -> (Vec<Mount>, u64) {
-    let mut mounts = work.mounts.clone();
-    let made = mounts.iter_mut().find(|mount| work.profile != 0 && mount.at.as_str() == PROFILES);
-    let Some(Mount { what: What::Tmpfs(tmpfs), .. }) = made else { return (mounts, work.profile) };
-    tmpfs.holds.push(application_profile(work.profile));
-    (mounts, 0)
 }
 
 /// The folder of the image's libcuda, if it is of a later driver than the host's and works with it.

@@ -10,7 +10,10 @@ use crate::{
 use host::{Capability, LibraryClass, legacy};
 use oci::{ContainerPath, HostPath};
 use plan::Link;
-use root::mount::{Ground, Held, Kind, Mount, Options, Source, Tmpfs, What};
+use root::{
+    PROFILES,
+    mount::{Ground, Held, Kind, Mount, Options, Source, Tmpfs, What},
+};
 use rustix::{
     fs::{FileType, major, minor},
     io::Errno,
@@ -26,14 +29,14 @@ pub struct Work {
     pub links: Vec<Link>,
     /// Character devices that the container's group may use.
     pub rules: Vec<(u32, u32)>,
-    /// Bit N: `/dev/nvidiaN` is among the GPUs that an application profile is to name.
-    pub profile: u64,
+    /// There are to be application profiles, in a file system in memory: bit N stands for `/dev/nvidiaN`, which one of
+    /// them is to name beside those that it does.
+    pub profile: Option<u64>,
     /// The loader's cache is to be brought up to date.
     pub loader: bool,
 }
 
 const PROC: &str = "/proc/driver/nvidia";
-pub(crate) const PROFILES: &str = "/etc/nvidia/nvidia-application-profiles-rc.d";
 /// Major of GPUs and of the driver's control nodes.
 const NVIDIA: u32 = 195;
 const MODESET: &str = "/dev/nvidia-modeset";
@@ -44,15 +47,23 @@ impl Work {
         self.mounts.extend(next.mounts);
         self.links.extend(next.links);
         self.rules.extend(next.rules);
-        self.profile |= next.profile;
+        self.profile = [self.profile, next.profile].into_iter().flatten().reduce(|all, more| all | more);
         self.loader |= next.loader;
         self
     }
 
+    /// All mounts, with that for application profiles.
+    pub(crate) fn all_mounts(&self) -> Vec<Mount> {
+        let at = container_path(PROFILES);
+        let what = What::Tmpfs(Tmpfs { mode: 0o555, holds: Vec::new() });
+        let profiles = self.profile.map(|_| Mount { at, what, options: Options::SOCKETS, ground: Ground::Any });
+        self.mounts.iter().cloned().chain(profiles).collect()
+    }
+
     /// Says in the log what is about to be done.
-    pub(crate) fn announce(&self, places: &Places) {
+    pub(crate) fn announce(&self, mounts: &[Mount], places: &Places) {
         let rootfs = places.rootfs.trim_end_matches('/');
-        for Mount { at, what, .. } in &self.mounts {
+        for Mount { at, what, .. } in mounts {
             match what {
                 What::Host(source) => log::info!("mounting {} at {rootfs}{at}", source.path),
                 What::Tmpfs(_) => log::info!("mounting tmpfs at {rootfs}{at}"),
@@ -85,10 +96,7 @@ impl Machine {
     pub fn driver_work(&self, places: &Places, info: &DriverInfo) -> Result<Work, Error> {
         let mut work = Work::default();
         self.facts_of_the_driver(&mut work)?;
-        if places.has_graphics() {
-            let tmpfs = What::Tmpfs(Tmpfs { mode: 0o555, holds: Vec::new() });
-            work.mount(container_path(PROFILES), tmpfs, Options::SOCKETS);
-        }
+        work.profile = places.has_graphics().then_some(0);
         for path in info.binaries.iter().filter(|path| places.wants(of_binary(path))) {
             let source = self.source(path)?;
             let at = places.binaries.join(file_name(path));
@@ -132,9 +140,7 @@ impl Machine {
         let path = there.into_iter().find(|path| self.proc_file(path).as_path().is_dir());
         let path = path.ok_or_else(|| Error::os(format!("stat failed: {PROC}/gpus/{}", names[1]), Errno::NOENT))?;
         work.bind(self.proc_file(&path), Kind::Folder { with_mounts: false }, container_path(&path), Options::FACTS);
-        if places.has_graphics() {
-            work.profile = 1_u64.checked_shl(gpu.node.minor).unwrap_or(0);
-        }
+        work.profile = places.has_graphics().then(|| 1_u64.checked_shl(gpu.node.minor).unwrap_or(0));
         Ok(work)
     }
 
@@ -276,14 +282,6 @@ fn of_binary(path: &str) -> host::Capabilities {
     let name = file_name(path);
     let known = legacy::binaries().find(|file| name.starts_with(file.name));
     known.map_or(host::Capabilities::NONE, |file| file.capabilities)
-}
-
-/// The file that names the container's GPUs to EGL (15.2), byte for byte; bit N stands for `/dev/nvidiaN`.
-pub(crate) fn application_profile(minors: u64) -> Held {
-    let content = format!(
-        r#"{{ "profiles": [{{"name": "_container_", "settings": ["EGLVisibleDGPUDevices", {minors:#x}]}}], "rules": [{{"pattern": [], "profile": "_container_"}}]}}"#
-    );
-    Held { name: "10-container.conf".to_owned(), mode: 0o555, content: Some(content.into_bytes()) }
 }
 
 fn absent(path: &str) -> Error {

@@ -52,4 +52,5 @@ pub use defence::Defence;
 pub use error::RootError;
 pub use loader::Compat;
 pub use permissions::Permissions;
+pub use profile::PROFILES;
 pub use resolve::Resolver;

@@ -19,6 +19,7 @@ pub(crate) use kernel::{Attributes, set_attributes, table};
 pub(crate) use point::Point;
 pub use prepare::Prepared;
 pub(crate) use single::{Place, cover};
+pub(crate) use tmpfs::is_tmpfs;
 
 use oci::{ContainerPath, HostPath};
 

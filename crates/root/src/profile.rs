@@ -1,14 +1,17 @@
-//! The application profile that tells NVIDIA's EGL which GPUs the container has (reference: runtime-and-hook.md, 8.7).
+//! The application profile that tells NVIDIA's EGL which GPUs the container has. The hook writes one for all of them
+//! (reference: runtime-and-hook.md, 8.7), the library adds one after the other (libnvidia-container.md, 15.2).
 
-use crate::{ContainerRoot, Defence, Done, RootError, Step, resolve::Last};
+use crate::{ContainerRoot, Defence, Done, RootError, Step, mount, resolve::Last};
 use oci::ContainerPath;
 use rustix::{
     fd::AsFd,
     fs::{FileType, fstat, major, minor},
     io::Errno,
 };
+use std::io::Read;
 
-const FOLDER: &str = "/etc/nvidia/nvidia-application-profiles-rc.d";
+/// Where profiles lie.
+pub const PROFILES: &str = "/etc/nvidia/nvidia-application-profiles-rc.d";
 const NAME: &str = "10-container.conf";
 /// Ours is about 130 bytes; a longer one is another's.
 const MAX_FILE: usize = 4096;
@@ -53,26 +56,52 @@ impl ContainerRoot {
     /// # Errors
     /// [`RootError`]; nothing was changed then.
     pub fn write_profile(&self, minors: u64) -> Result<Done, RootError> {
-        self.write_profile_then(minors, || Ok(()))
+        let steps: Vec<Step> = missing(self, minors)?.into_iter().collect();
+        if self.is_read_only(&file()) {
+            return Ok(Done { needed: steps, ..Done::default() });
+        }
+        self.make(&steps, || Ok::<_, RootError>(()))?;
+        Ok(Done { changed: steps.iter().map(|step| step.path().clone()).collect(), ..Done::default() })
     }
 
-    /// As [`ContainerRoot::write_profile`], with one more step, `last`, that belongs to the whole: when it fails, the
-    /// profile is as it was.
+    /// Adds these GPUs to those that the profile names, as the library does; and then does `last`: when that fails, the
+    /// profile is as it was. Where it cannot be written it stays so, too. Only a file system in memory that is mounted there
+    /// has a profile to add to; what else lies there is the image's, or an earlier start's.
     ///
     /// # Errors
     /// [`RootError`], or what `last` returned.
-    pub fn write_profile_then<E: From<RootError>>(
+    pub fn add_to_profile_then<E: From<RootError>>(
         &self,
         minors: u64,
         last: impl FnOnce() -> Result<(), E>,
-    ) -> Result<Done, E> {
-        let steps: Vec<Step> = missing(self, minors)?.into_iter().collect();
-        if self.is_read_only(&file()) {
-            last()?;
-            return Ok(Done { needed: steps, ..Done::default() });
+    ) -> Result<(), E> {
+        let path = file();
+        if minors == 0 || self.is_read_only(&path) {
+            return last();
         }
-        self.make(&steps, last)?;
-        Ok(Done { changed: steps.iter().map(|step| step.path().clone()).collect(), ..Done::default() })
+        let existing = self.mounted_profile()?;
+        let content = librarys_text(minors | named(&existing)).into_bytes();
+        let step = Step::File { path, content, mode: 0o555, folder_mode: 0o555 };
+        let is_right = matches!(&step, Step::File { content, .. } if *content == existing);
+        self.make(if is_right { &[] } else { std::slice::from_ref(&step) }, last)
+    }
+
+    /// The beginning of the profile in a file system in memory that is mounted there; nothing of any other.
+    fn mounted_profile(&self) -> Result<Vec<u8>, RootError> {
+        let path = file();
+        let found = match self.look(&path, Last::Keep) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+            found => found.map_err(RootError::failed("open", &path))?,
+        };
+        let is_mounted = found.mount() != self.mount();
+        if found.kind != FileType::RegularFile || !is_mounted || !mount::is_tmpfs(found.as_fd()) {
+            return Ok(Vec::new());
+        }
+        let mut content = Vec::new();
+        let read = found.open(&path)?.take(MAX_FILE as u64).read_to_end(&mut content);
+        let errno = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        read.map_err(|error| RootError::failed("read", &path)(errno(error)))?;
+        Ok(content)
     }
 }
 
@@ -98,19 +127,48 @@ pub(crate) fn missing(root: &ContainerRoot, minors: u64) -> Result<Option<Step>,
 
 /// Where the profile lies.
 pub(crate) fn file() -> ContainerPath {
-    ContainerPath::root().join(FOLDER).join(NAME)
+    ContainerPath::root().join(PROFILES).join(NAME)
 }
 
-/// The driver reads this as JSON; the order and the hexadecimal number are the original's, byte for byte.
+/// The driver reads this as JSON; the order and the hexadecimal number are the hook's of the original, byte for byte.
 fn text(minors: u64) -> String {
     format!(
         r#"{{"profiles":[{{"name":"_container_","settings":["EGLVisibleDGPUDevices",{minors:#x}]}}],"rules":[{{"pattern":[],"profile":"_container_"}}]}}"#
     )
 }
 
+/// The same as the library has it.
+fn librarys_text(minors: u64) -> String {
+    format!(
+        r#"{{ "profiles": [{{"name": "_container_", "settings": ["EGLVisibleDGPUDevices", {minors:#x}]}}], "rules": [{{"pattern": [], "profile": "_container_"}}]}}"#
+    )
+}
+
+/// The GPUs that a profile names, by the first `0x` in it. What has none, or too long a number, names none.
+fn named(profile: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(profile);
+    let number = text.split_once("0x").map_or("", |(_, rest)| rest);
+    let end = number.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(number.len());
+    u64::from_str_radix(&number[..end], 16).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn is_the_librarys_text_and_read_back() {
+        expect_test::expect![[r#"{ "profiles": [{"name": "_container_", "settings": ["EGLVisibleDGPUDevices", 0x3]}], "rules": [{"pattern": [], "profile": "_container_"}]}"#]]
+            .assert_eq(&librarys_text(3));
+        for minors in [1, 0xf0, u64::MAX] {
+            assert_eq!(named(librarys_text(minors).as_bytes()), minors);
+            assert_eq!(named(text(minors).as_bytes()), minors);
+        }
+        for odd in ["", "0x", "x0", "0xg", "0x1ffffffffffffffff", "\u{fffd}0x-1"] {
+            assert_eq!(named(odd.as_bytes()), 0, "{odd}");
+        }
+        assert_eq!(named(b"\xff 0x2A 0x1"), 42);
+    }
 
     #[test]
     fn is_the_originals_text() {

@@ -1,7 +1,7 @@
 /*
  * Makes a container of a folder, puts all into it that there is, and says what came of it and what it has then. Arguments:
  * the folder, options of the container, and words of what to try beside driver and GPUs: parts, config, monitor, caps, imex,
- * twice, group=FOLDER (a device cgroup of version 1 that the container's process is in), elsewhere=FOLDER (where nothing must be
+ * twice, profile, group=FOLDER (a device cgroup of version 1 that the container's process is in), elsewhere=FOLDER (where nothing must be
  * mounted, nor anything come from).
  */
 #define _GNU_SOURCE
@@ -163,6 +163,24 @@ static void mounts(pid_t pid, const char *root)
     fclose(table);
 }
 
+/* The file that names the container's GPUs to EGL. */
+static void profile(pid_t pid, const char *root)
+{
+    char path[8192], text[4096];
+    struct stat status;
+    FILE *file;
+
+    if (!wanted("profile"))
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/root%s/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf", pid, root);
+    if ((file = fopen(path, "r")) == NULL)
+        return;
+    need(fstat(fileno(file), &status) == 0, path);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    printf("# profile\n%o %s\n", status.st_mode & 07777, text);
+    fclose(file);
+}
+
 static void devices(void)
 {
     struct nvc_device_info *info = nvc_device_info_new(ctx, NULL);
@@ -222,6 +240,7 @@ int main(int argc, char **argv)
         configure();
         if (wanted("twice"))
             configure();
+        profile(pid, argv[1]);
         mounts(pid, argv[1]);
         rules();
     }

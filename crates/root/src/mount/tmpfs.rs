@@ -18,6 +18,8 @@ use std::{
 
 /// `TMPFS_MAGIC` of `statfs(2)`.
 const MAGIC: FsWord = 0x0102_1994;
+/// A tmpfs counts in pages; these are arm64's.
+const LARGEST_PAGE: usize = 64 << 10;
 
 /// A tmpfs of this size (bytes) that is attached nowhere.
 pub(super) fn detached(size: usize, mode: u32) -> Result<OwnedFd, Errno> {
@@ -34,10 +36,14 @@ pub(super) fn mount_on(folder: BorrowedFd, size: usize, mode: u32, flags: MountF
     mount("tmpfs", path(folder), "tmpfs", flags, options.as_c_str())
 }
 
-/// Room for these contents and no more. A tmpfs counts in pages, the largest of which have 64 KiB, and the folders and
-/// mount points that are made in it later take none of them.
+/// The file lies in a file system in memory.
+pub(crate) fn is_tmpfs(file: BorrowedFd) -> bool {
+    fstatfs(file).is_ok_and(|system| system.f_type == MAGIC)
+}
+
+/// Room for these contents and no more. The folders and mount points that are made in it later take no page.
 pub(super) fn size<'a>(contents: impl Iterator<Item = &'a [u8]>) -> usize {
-    contents.map(|content| content.len().next_multiple_of(64 << 10)).sum::<usize>().max(64 << 10)
+    contents.map(|content| content.len().next_multiple_of(LARGEST_PAGE)).sum::<usize>().max(LARGEST_PAGE)
 }
 
 /// Makes a file that is not there; what it returns cannot be written to.
@@ -51,8 +57,9 @@ pub(super) fn make_file(folder: BorrowedFd, name: &str, content: &[u8], mode: u3
 }
 
 impl Tmpfs {
+    /// With room for one more: a file that is replaced is there twice for a moment.
     pub(super) fn size(&self) -> usize {
-        size(self.holds.iter().filter_map(|held| held.content.as_deref()))
+        size(self.holds.iter().filter_map(|held| held.content.as_deref())) + LARGEST_PAGE
     }
 
     /// Puts into an empty one what it is to hold.
@@ -72,7 +79,7 @@ impl Tmpfs {
 
     /// It is a tmpfs that holds all that.
     pub(super) fn is(&self, top: BorrowedFd) -> bool {
-        fstatfs(top).is_ok_and(|system| system.f_type == MAGIC) && self.holds.iter().all(|held| held.is_in(top))
+        is_tmpfs(top) && self.holds.iter().all(|held| held.is_in(top))
     }
 }
 

@@ -10,6 +10,7 @@ mod hostile;
 mod ldconfig;
 mod mounts;
 mod prepare;
+mod profile;
 mod refresh;
 mod tree;
 mod trees;

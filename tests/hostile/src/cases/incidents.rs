@@ -173,12 +173,24 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         name: "cve-2021-30465-places",
         image: |image| {
-            image.folder("etc/nvidia").link_out("etc/nvidia/nvidia-application-profiles-rc.d", "etc/nvidia");
             image.link_out("usr/bin/nvidia-smi", "etc/victim").link_out("dev/nvidia0", "dev/nvidia0");
         },
         bites: &[
             Bite { off: &[NoLinkAtEnd], operation: "configure", sees: "mounted: " },
             Bite { off: &[NoLinkAtEnd], operation: "configure-standalone", sees: "mounted: " },
+        ],
+        ..ATTACK
+    },
+    // The same, and something is to be written there: that goes by another way, which ends at the root, and so the mount does
+    // not stay.
+    Attack {
+        name: "cve-2021-30465-profiles",
+        image: |image| {
+            image.folder("etc/nvidia").link_out("etc/nvidia/nvidia-application-profiles-rc.d", "etc/nvidia");
+        },
+        bites: &[
+            Bite { off: &[NoLinkAtEnd], operation: "configure", sees: "opened outside" },
+            Bite { off: &[NoLinkAtEnd], operation: "configure-standalone", sees: "opened outside" },
         ],
         ..ATTACK
     },

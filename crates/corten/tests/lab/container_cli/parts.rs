@@ -249,3 +249,26 @@ fn variables_and_options_say_where_to_log_and_where_mps_is() {
     let want = format!("/run/nvidia-persistenced/socket\nD/mps\n/usr/bin/nvidia-smi\n{log}{log}");
     assert_prints("variables", &stage.on(&[], script), &want);
 }
+
+/// GPUs that a later call brings join the application profile, which stays one file on one mount (section 15.2).
+#[test]
+fn a_later_gpu_joins_the_application_profile() {
+    let stage = Stage::new(&["debian"]);
+    let script = format!(
+        r#"{CONTAINER} container "$B/rootfs"; folder=etc/nvidia/nvidia-application-profiles-rc.d
+        for words in "-u -d 0" "-g" "-g -d 0" "-g -d 1" "-D -d 1"; do
+            configure $words || exit 1; mounts | grep -c $folder
+            nsenter -t $PID -m sh -c 'cd "$1/$2" 2>/dev/null && ls -A && for file in *.conf; do stat -c %a "$file"; cat "$file"; echo; done' \
+                sh "$R" $folder 2>/dev/null
+        done; kill $PID; ls -A "$B/rootfs/$folder""#
+    );
+    let profile = |minors: &str| {
+        let settings =
+            format!(r#"{{ "profiles": [{{"name": "_container_", "settings": ["EGLVisibleDGPUDevices", {minors}]}}]"#);
+        format!(
+            "1\n10-container.conf\n555\n{settings}, \"rules\": [{{\"pattern\": [], \"profile\": \"_container_\"}}]}}\n"
+        )
+    };
+    let want = format!("0\n1\n\n{}{}{}", profile("0x1"), profile("0x3"), profile("0x3"));
+    assert_prints("profiles", &stage.on_machine("two-gpus", &script), &want);
+}
