@@ -29,6 +29,11 @@ const NEEDED: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SYS_CHROOT)
     .union(CapabilitySet::SYS_PTRACE);
 
+/// Not needed, and kept where it is held: the kernel shows hardened BPF programs of device cgroups to those alone who may see
+/// its addresses (`bpf_dump_raw_ok`; `kptr_restrict` in the kernel's `sysctl/kernel.rst`). `CAP_BPF` is part of
+/// [`CapabilitySet::SYS_ADMIN`].
+const HELPFUL: CapabilitySet = CapabilitySet::SYSLOG;
+
 /// Configures a container.
 pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(), Failure> {
     let given = command_line(globals, words, command, 1)?;
@@ -148,14 +153,15 @@ fn library_options(given: &Given) -> String {
     words.join(" ")
 }
 
-/// Gives up every capability but those that are needed, which must be there.
+/// Gives up every capability but those that are needed, which must be there, and those that help.
 fn drop_privileges() -> Result<(), Failure> {
     let refused = |errno| Failure::of("permission")(legacy::Error::os("capability change failed", errno));
     let held = capabilities(None).map_err(refused)?;
     if !held.permitted.contains(NEEDED) {
         return Err(refused(rustix::io::Errno::PERM));
     }
-    let sets = CapabilitySets { effective: NEEDED, permitted: NEEDED, inheritable: CapabilitySet::empty() };
+    let kept = NEEDED | (held.permitted & HELPFUL);
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(refused)
 }
 

@@ -2,6 +2,7 @@
 
 mod old_nvml;
 mod parts;
+mod rights;
 
 use crate::stage::{GPU_0, RUNTIMES, Stage, assert_prints, assert_same, stderr, stdout, tree};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
