@@ -85,14 +85,8 @@ struct Globals {
 
 impl Globals {
     fn new(program: &str, given: &Given) -> Result<Globals, Failure> {
-        let is_set_id = rustix::process::getuid() != rustix::process::geteuid()
-            || rustix::process::getgid() != rustix::process::getegid();
-        let mut settings = if is_set_id { Settings::default() } else { Settings::from_environment() };
-        let log = given.last("debug").map(str::to_owned);
-        let inherited = || std::env::var("NVC_DEBUG_FILE").ok().filter(|_| !is_set_id);
-        if let Some(file) = log.or_else(inherited).filter(|file| !file.is_empty()) {
-            log_file::start(Path::new(&file));
-        }
+        log_file::start(given.last("debug"));
+        let mut settings = Settings::from_environment();
         if let Some(root) = given.last("root") {
             root.clone_into(&mut settings.root);
         }

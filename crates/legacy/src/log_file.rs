@@ -8,7 +8,9 @@
 //! ```
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use root::privileges;
 use std::{
+    env,
     fs::{File, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
@@ -23,9 +25,21 @@ struct Logger(File);
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
-/// Logs to the end of this file from now on. One that cannot be opened is passed over, as in the original; opening never
-/// waits for the reader of a FIFO. Where a logger is set already nothing changes.
-pub fn start(path: &Path) {
+/// Logs from now on to the file that was given, else to the one that the environment names. A program that has more rights
+/// than its caller takes neither from him (2.1, 2.6): he could have it write to files that are not his.
+pub fn start(given: Option<&str>) {
+    if privileges::exceed_callers() {
+        return;
+    }
+    let path = given.map(Into::into).or_else(|| env::var_os("NVC_DEBUG_FILE"));
+    if let Some(path) = path.filter(|path| !path.is_empty()) {
+        to(Path::new(&path));
+    }
+}
+
+/// Logs to the end of this file. One that cannot be opened is passed over, as in the original; opening never waits for the
+/// reader of a FIFO. Where a logger is set already nothing changes.
+fn to(path: &Path) {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let open = OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags.bits() as i32).open(path);
     let Ok(mut file) = open else { return };

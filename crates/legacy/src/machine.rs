@@ -4,6 +4,7 @@ use crate::{Error, device, nvml_answer};
 use host::{HostError, Inside, Inventory, NvmlFacts, Roots};
 use nvml::User;
 use oci::HostPath;
+use root::privileges;
 use std::{
     cell::{OnceCell, Ref, RefCell},
     collections::HashMap,
@@ -47,9 +48,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, and what the environment says. Nobody should call this for a program that runs with more rights than
-    /// its caller has.
+    /// The defaults, and what the environment says; in a program that has more rights than its caller nothing (2.6).
     pub fn from_environment() -> Settings {
+        if privileges::exceed_callers() {
+            return Settings::default();
+        }
         let variable = |name: &str| std::env::var(name).ok();
         Settings {
             path: variable("PATH"),

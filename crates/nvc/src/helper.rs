@@ -1,25 +1,11 @@
-//! What the library needs of the program that has loaded it, and of itself: the environment, the log, and where
-//! `corten-nvml` is.
+//! What the library needs of the program that has loaded it, and of itself: the environment, and where `corten-nvml` is.
 
-use legacy::{Error, Machine, Settings, kmods, log_file, options::InitOptions};
-use std::{
-    env,
-    ffi::CStr,
-    path::{Path, PathBuf},
-};
-
-/// Opens the log that the environment asks for.
-pub fn start_log() {
-    let file = env::var_os("NVC_DEBUG_FILE").filter(|file| !file.is_empty() && !is_privileged());
-    if let Some(file) = file {
-        log_file::start(Path::new(&file));
-    }
-}
+use legacy::{Error, Machine, Settings, kmods, options::InitOptions};
+use std::{ffi::CStr, path::PathBuf};
 
 /// The defaults, and what the environment says.
 pub fn settings() -> Settings {
-    let settings = if is_privileged() { Settings::default() } else { Settings::from_environment() };
-    Settings { helper: Some(nvml_helper()), ..settings }
+    Settings { helper: Some(nvml_helper()), ..Settings::from_environment() }
 }
 
 /// Looks at the machine, and loads the driver before where that is wanted.
@@ -31,12 +17,6 @@ pub fn machine(settings: Settings, options: InitOptions) -> Result<Machine, Erro
     // Programs take a failure here for a machine without GPUs.
     machine.start_nvml()?;
     Ok(machine)
-}
-
-/// The program has more rights than whoever started it, who must not steer it.
-fn is_privileged() -> bool {
-    // SAFETY: `getauxval` only reads what the kernel told the process at its start.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 /// `corten-nvml` of the tree that this library lies in (`lib/`, or `lib/TRIPLET/`, beside `bin/`), else where packages put it.

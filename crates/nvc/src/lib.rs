@@ -24,7 +24,7 @@ use layout::{
     Config, ContainerConfig, Device, DeviceInfo, DeviceNode, DriverInfo, ImexChannel, ImexInfo, MigDevice, Version,
 };
 use legacy::{
-    Detail, Error, Machine, Work, caps,
+    Detail, Error, Machine, Work, caps, log_file,
     options::{DriverOptions, InitOptions},
     version,
 };
@@ -92,7 +92,7 @@ fn nvc_init(ctx: *mut Context, cfg: *const Config, opts: *const c_char) -> c_int
         }
         // SAFETY: see the crate.
         let options = InitOptions::parse(unsafe { memory::text(opts) }.as_deref())?;
-        helper::start_log();
+        log_file::start(None);
         // SAFETY: see the crate.
         let settings = unsafe { take::settings(cfg, helper::settings()) };
         state.machine = Some(helper::machine(settings, options)?);

@@ -1,4 +1,5 @@
-//! What a hook does first: give up everything that it does not need.
+//! What a hook does first: give up everything that it does not need. And what a program asks before it listens to its
+//! caller.
 //!
 //! A hook runs as root beside a container that may be hostile. It needs one or two capabilities for a millisecond; with
 //! the others gone, a fault in the rest of it is worth little to an attacker.
@@ -88,6 +89,13 @@ pub fn keep_only(keep: &[Capability]) -> Result<(), Refused> {
     let wanted: CapabilitySet = keep.iter().map(|capability| capability.bit()).collect();
     step(Defence::LeftFolder, "leave the working directory", &|| chdir("/"))?;
     step(Defence::FewCapabilities, "drop capabilities", &|| drop_all_but(wanted))
+}
+
+/// This program has more rights than whoever started it, who must not steer it then: it is set-user-id or set-group-id, or
+/// its file has capabilities (`AT_SECURE` in `getauxval(3)`; what `secure_getenv(3)` goes by).
+pub fn exceed_callers() -> bool {
+    // SAFETY: only reads what the kernel told the process at its start.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 /// What a program does before it becomes another that works on a container: closes every descriptor but the three standard
