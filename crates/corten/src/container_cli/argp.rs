@@ -40,6 +40,10 @@ pub const BUILT_IN: [Opt; 3] = [
     Opt::new("version", Takes::Nothing, "Print program version").short('V'),
 ];
 
+/// What argp adds and does not show: another name for the program, which nobody needs here. It is read because it makes
+/// beginnings ambiguous (`--p`).
+const PROGRAM_NAME: Opt = Opt::new("program-name", Takes::Value("NAME"), "");
+
 /// A word of a command line that has been understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -88,7 +92,10 @@ impl<'a> Line<'a> {
             return self.next();
         }
         match word.strip_prefix("--") {
-            Some(long) => self.long(long).map(Some),
+            Some(long) => match self.long(long)? {
+                Word::Option(name, _) if name == PROGRAM_NAME.long => self.next(),
+                word => Ok(Some(word)),
+            },
             None => {
                 self.letters = word.chars().skip(1).collect();
                 self.next()
@@ -101,8 +108,10 @@ impl<'a> Line<'a> {
         self.words.collect()
     }
 
+    /// In argp's order, which messages show.
     fn all(&self) -> impl Iterator<Item = Opt> + use<'a> {
-        self.options.iter().copied().chain(BUILT_IN)
+        let [help, usage, version] = BUILT_IN;
+        self.options.iter().copied().chain([help, usage, PROGRAM_NAME, version])
     }
 
     fn long(&mut self, text: &str) -> Result<Word, Stop> {
@@ -111,10 +120,10 @@ impl<'a> Line<'a> {
         let fitting: Vec<Opt> = self.all().filter(|option| option.long.starts_with(name)).collect();
         let option = match (exact, &fitting[..]) {
             (Some(option), _) | (None, &[option]) => option,
-            (None, []) => return Err(Stop::Wrong(format!("unrecognized option '--{name}'"))),
+            (None, []) => return Err(Stop::Wrong(format!("unrecognized option '--{text}'"))),
             (None, several) => {
                 let list: String = several.iter().map(|option| format!(" '--{}'", option.long)).collect();
-                return Err(Stop::Wrong(format!("option '--{name}' is ambiguous; possibilities:{list}")));
+                return Err(Stop::Wrong(format!("option '--{text}' is ambiguous; possibilities:{list}")));
             }
         };
         let value = match (option.takes, value) {
@@ -189,6 +198,7 @@ mod tests {
     fn options_are_spelt_in_many_ways() {
         for (text, want) in [
             ("--pid 1 --pi=2 -p3 -p 4 --pid=", "pid=1 pid=2 pid=3 pid=4 pid="),
+            ("--program-name x --pr=y -c z", "compute <z>"),
             ("-cn --no-c x -cp5", "compute no-devbind no-cgroups <x> compute pid=5"),
             ("-u -u0:0 --user --user=1 z", "user user=0:0 user user=1 <z>"),
             ("x -c -- -c --pid -", "<x> compute <-c> <--pid> <->"),
@@ -201,7 +211,11 @@ mod tests {
     #[test]
     fn mistakes_have_the_texts_of_getopt() {
         for (text, want) in [
-            ("--nope=1", "unrecognized option '--nope'"),
+            ("--nope", "unrecognized option '--nope'"),
+            ("--nope=1", "unrecognized option '--nope=1'"),
+            ("--p 1", "option '--p' is ambiguous; possibilities: '--pid' '--program-name'"),
+            ("--us", "option '--us' is ambiguous; possibilities: '--user' '--usage'"),
+            ("--no-=x", "option '--no-=x' is ambiguous; possibilities: '--no-cgroups' '--no-devbind'"),
             ("--no-", "option '--no-' is ambiguous; possibilities: '--no-cgroups' '--no-devbind'"),
             ("--comp", "option '--comp' is ambiguous; possibilities: '--compute' '--compat32'"),
             ("--no-cgroups=1", "option '--no-cgroups' doesn't allow an argument"),
