@@ -7,7 +7,10 @@ mod shared;
 
 use crate::{Node, folder, kernel::Kernel, procfs::Params};
 use oci::{ContainerPath, HostPath};
-use rustix::fs::{AtFlags, CWD, FileType, Stat, major, minor, statat};
+use rustix::{
+    fs::{self, AtFlags, CWD, FileType, Stat, accessat, major, minor, statat},
+    io::Errno,
+};
 
 pub(crate) use gpu::gpus;
 pub(crate) use mig::mig_device_folder;
@@ -114,6 +117,17 @@ fn in_container(name: &str) -> ContainerPath {
 /// What lies at `path`; a link counts as a link.
 fn status(path: &HostPath) -> Option<Stat> {
     statat(CWD, path.as_path(), AtFlags::SYMLINK_NOFOLLOW).ok()
+}
+
+/// This process could open the node to read and write, as NVML opens a GPU's. The kernel asks the device cgroup here, too
+/// (`inode_permission` in its fs/namei.c), of version 1 and 2 alike; and unlike an open this wakes no GPU.
+fn is_open(path: &HostPath) -> bool {
+    let wanted = fs::Access::READ_OK | fs::Access::WRITE_OK;
+    match accessat(CWD, path.as_path(), wanted, AtFlags::EACCESS) {
+        // The device cgroup, or a filter of system calls that does not know this one: the older call tells them apart.
+        Err(Errno::PERM | Errno::NOSYS) => accessat(CWD, path.as_path(), wanted, AtFlags::empty()).is_ok(),
+        result => result.is_ok(),
+    }
 }
 
 /// The numbers of a character device.

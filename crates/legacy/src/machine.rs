@@ -132,12 +132,21 @@ impl Machine {
         self.inside.resolve(path)
     }
 
-    /// What the kernel says of devices.
+    /// What the kernel says of devices. As for NVML, GPUs that this process cannot open are none; nor is one that has no
+    /// node, since what a container gets here is the host's node. Modules have been loaded by now, and their nodes made.
     pub(crate) fn inventory(&self) -> Result<&Inventory, Error> {
         if let Some(known) = self.inventory.get() {
             return Ok(known);
         }
-        let found = host::discover(&self.roots, device::WANTED).map_err(|error| unreadable(&error))?;
+        let mut found = host::discover(&self.roots, device::WANTED).map_err(|error| unreadable(&error))?;
+        // One with other numbers is there, and an error where it is wanted.
+        let is_missing = |gpu: &host::Gpu| !gpu.node.exists && self.inside.find(gpu.node.path.as_str()).is_none();
+        for gpu in found.gpus.extract_if(.., |gpu| is_missing(gpu)) {
+            found.remarks.push(format!("GPU {} is left out: there is no {}.", gpu.bus_id, gpu.node.host));
+        }
+        for (index, gpu) in (0..).zip(&mut found.gpus) {
+            gpu.index = index;
+        }
         for remark in &found.remarks {
             log::warn!("{remark}");
         }

@@ -116,6 +116,42 @@ fn enroot_in_a_nested_namespace() {
     assert_prints("enroot", &run(1000, &nested), &format!("{FIRST}{SECOND}{nodes}{HIDDEN}"));
 }
 
+/// A device group that opens the second GPU alone, as Slurm makes it for a job (`ConstrainDevices`); `None` on machines without
+/// groups of version 1, where a shell cannot make one.
+pub fn group_of_the_second_gpu() -> Option<&'static str> {
+    let has_groups = std::path::Path::new("/sys/fs/cgroup/devices/devices.list").exists();
+    if !has_groups {
+        eprintln!("skipped: this machine has no `devices` hierarchy of cgroups version 1");
+    }
+    has_groups.then_some(
+        r#"
+G=/sys/fs/cgroup/devices/corten-callers-$$
+mkdir $G
+trap 'echo $$ >/sys/fs/cgroup/devices/cgroup.procs; rmdir $G' EXIT
+echo a >$G/devices.deny
+for rule in "c *:* m" "c 1:* rwm" "c 5:* rwm" "c 136:* rwm" "c 195:1 rwm" "c 195:255 rwm"; do echo "$rule" >$G/devices.allow; done
+echo $$ >$G/cgroup.procs
+"#,
+    )
+}
+
+/// NVML shows a job that was given the second GPU just that one, under index 0. By whatever means the first is kept back: it
+/// is not listed, and its index is not its own.
+#[test]
+fn a_job_sees_the_gpus_that_it_can_open() {
+    let call = "nvidia-container-cli list -d all | grep \"nvidia[0-9]\"\n\
+                nvidia-container-cli list -d 0 | grep \"nvidia[0-9]\"\n\
+                nvidia-container-cli --user info --csv | tail -n 1\n\
+                nvidia-container-cli --user configure --no-cgroups --ldconfig=@/usr/sbin/ldconfig --device=0 --utility \"$R\"";
+    let info = "0,1,NVIDIA A100-SXM4-40GB,Tesla,GPU-4404041a-04cf-1ccf-9e70-f139a9b1e23c,00000000:08:00.0,8.0\n";
+    let only = SECOND.replace("GPU 1:", "GPU 0:");
+    let want = format!("/dev/nvidia1\n/dev/nvidia1\n{info}{only}nvidia1 nvidiactl\n{HIDDEN}");
+    for prepare in group_of_the_second_gpu().into_iter().chain(["chmod 600 /dev/nvidia0", "rm /dev/nvidia0"]) {
+        let done = run(1000, &format!("{prepare}\n{}", as_user(call)));
+        assert_prints(prepare, &done, &want);
+    }
+}
+
 /// LXC's hook, by root for a container with 65536 ids of its own. Incus and LXD use it with `none`, since they add the nodes
 /// themselves.
 #[test]

@@ -1,6 +1,6 @@
 //! What the library knows of machines: what the original knows (`tests/c/facts.c`).
 
-use crate::programs::{Library, compiled, compiled_from, difference, recorded};
+use crate::programs::{Library, compiled, compiled_from, difference, dist, lab, recorded};
 
 const MACHINES: [&str; 7] = ["two-gpus", "mig", "mixed", "eight-gpus-nvswitch", "small", "no-gpu", "broken-nvml"];
 
@@ -38,6 +38,25 @@ fn every_machine_is_seen_as_by_the_original() {
         assert_eq!(left, behind, "{machine}");
         assert!(ours.lines().count() > 0, "{machine}");
     }
+}
+
+/// A job of a batch system has the second GPU's node and not the first's: for NVML there is one GPU, and so for us.
+#[test]
+fn a_gpu_without_a_node_is_none() {
+    let program = compiled("facts", &[]);
+    let facts = |command: &str| {
+        let script = format!(r#"{command}; export LD_LIBRARY_PATH="$0"; exec "$@""#);
+        let mut lab = lab("two-gpus");
+        let output = lab.args(["sh", "-c", &script]).arg(dist().join("lib")).arg(&program).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let uuids = |facts: &str| {
+        let gpus = facts.lines().filter(|line| line.contains(", GPU-"));
+        gpus.map(|line| line.split(", ").skip(1).take(4).collect::<Vec<_>>().join(", ")).collect::<Vec<_>>()
+    };
+    let both = uuids(&facts("true"));
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert_eq!(uuids(&facts("rm /dev/nvidia0")), both[1..]);
 }
 
 /// The example of the documentation is a program.
