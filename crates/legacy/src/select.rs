@@ -1,6 +1,7 @@
 //! From the words of `--device`, `--mig-config` and `--mig-monitor` to devices (section 6). Pure.
 
 use crate::{DeviceInfo, Error, Gpu, MigDevice};
+use plan::request::DeviceId;
 
 /// What was selected: positions in a [`DeviceInfo`], in the order of selection, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Selection {
 /// The devices that a list with commas names. Where there is no GPU at all any list is accepted.
 ///
 /// # Errors
-/// `ITEM: unknown device`.
+/// `ITEM: unknown device`, or the beginning of several UUIDs.
 pub fn devices(list: &str, info: &DeviceInfo) -> Result<Selection, Error> {
     let mut selection = Selection::default();
     if info.gpus.is_empty() {
@@ -51,10 +52,13 @@ pub fn devices(list: &str, info: &DeviceInfo) -> Result<Selection, Error> {
         if item.eq_ignore_ascii_case("all") {
             return Ok(everything(info));
         }
-        match find(item, info) {
-            Some((gpu, None)) => selection.add_gpu(gpu),
-            Some((gpu, Some(mig))) => selection.add_mig(gpu, mig),
-            None => return Err(Error::new(format!("{item}: unknown device"))),
+        let found = match find(item, info) {
+            Some(found) => found,
+            None => find_as_shim(item, info)?,
+        };
+        match found {
+            (gpu, None) => selection.add_gpu(gpu),
+            (gpu, Some(mig)) => selection.add_mig(gpu, mig),
         }
     }
     Ok(selection)
@@ -65,7 +69,11 @@ fn everything(info: &DeviceInfo) -> Selection {
     Selection { gpus: (0..info.gpus.len()).collect(), mig: mig.collect(), all: true }
 }
 
-fn find(item: &str, info: &DeviceInfo) -> Option<(usize, Option<usize>)> {
+/// A GPU, or a MIG device of it, by their positions.
+type Position = (usize, Option<usize>);
+
+/// By the original's rules.
+fn find(item: &str, info: &DeviceInfo) -> Option<Position> {
     let gpu = |fits: &dyn Fn(&Gpu) -> bool| info.gpus.iter().position(fits).map(|gpu| (gpu, None));
     let mig = |fits: &dyn Fn(&MigDevice) -> bool| {
         info.gpus.iter().enumerate().find_map(|(gpu, one)| Some((gpu, Some(one.mig.iter().position(fits)?))))
@@ -83,13 +91,39 @@ fn find(item: &str, info: &DeviceInfo) -> Option<(usize, Option<usize>)> {
     if let Some(index) = decimal(item) {
         return (index < info.gpus.len()).then_some((index, None));
     }
-    if begins(item, "MIG-") {
-        return mig(&|mig| mig.uuid.eq_ignore_ascii_case(item));
+    if begins(item, "MIG-")
+        && let Some(found) = mig(&|mig| mig.uuid.eq_ignore_ascii_case(item))
+    {
+        return Some(found);
     }
     let (index, slot) = item.split_once(':')?;
     let (index, slot) = (decimal(index)?, decimal(slot)?);
     let position = info.gpus.get(index)?.mig.iter().position(|mig| mig.slot as usize == slot)?;
     Some((index, Some(position)))
+}
+
+/// By the names that the runtime accepts beyond those: it has let the container ask in these words.
+fn find_as_shim(item: &str, info: &DeviceInfo) -> Result<Position, Error> {
+    let id = DeviceId::parse(item);
+    let mut fitting = Vec::new();
+    for (at, gpu) in info.gpus.iter().enumerate() {
+        if id.is_gpu(&gpu.uuid) {
+            fitting.push(((at, None), &gpu.uuid));
+        }
+        let is_meant = |mig: &MigDevice| {
+            id.is_mig(&mig.uuid) || id.is_instance(&gpu.uuid, (mig.gpu_instance, mig.compute_instance))
+        };
+        let mig = gpu.mig.iter().enumerate().filter(|(_, mig)| is_meant(mig));
+        fitting.extend(mig.map(|(slot, mig)| ((at, Some(slot)), &mig.uuid)));
+    }
+    match fitting[..] {
+        [(position, _)] => Ok(position),
+        [] => Err(Error::new(format!("{item}: unknown device"))),
+        _ => {
+            let uuids: Vec<&str> = fitting.iter().map(|(_, uuid)| uuid.as_str()).collect();
+            Err(Error::new(format!("{item}: fits several devices: {}; write more of the UUID", uuids.join(", "))))
+        }
+    }
 }
 
 fn begins(item: &str, prefix: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Legacy mode: the prestart hook and `nvidia-container-cli` prepare the container, under both low-level runtimes.
 
-use crate::stage::{LISTS, RUNTIMES, Stage, assert_lists, stderr};
+use crate::stage::{LISTS, RUNTIMES, Stage, assert_lists, stderr, stdout};
 use serde_json::json;
 use std::fs;
 
@@ -70,5 +70,26 @@ fn a_read_only_container_whose_etc_is_a_volume() {
             }));
         });
         assert_twice(runtime, &stage, DEBIAN);
+    }
+}
+
+/// The hook hands names on as they were written, and the command line knows them as the runtime does.
+#[test]
+fn names_are_the_same_as_in_other_modes() {
+    let parent = "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c";
+    let mig = format!("MIG-{parent}/7/0");
+    for (machine, name, want) in [
+        ("two-gpus", "GPU-4404041a", "GPU-4404041a-04cf-1ccf-9e70-f139a9b1e23c"),
+        ("mig", "MIG-0f6b3a52", "MIG-0f6b3a52-2d0f-5a0c-9c55-0d5f7f3b7e22"),
+        ("mig", &mig, "MIG-0f6b3a52-2d0f-5a0c-9c55-0d5f7f3b7e22"),
+    ] {
+        let stage = stage(&["debian"], "runc");
+        stage.edit(|document| document["process"]["args"] = json!(["nvidia-smi", "-L"]));
+        stage.ask(&[&format!("NVIDIA_VISIBLE_DEVICES={name}")]);
+        let done = stage.on_machine(machine, START);
+        let printed = stdout(&done);
+        let uuids = printed.lines().filter(|line| line.contains("UUID: ") && !line.contains(parent));
+        let uuids: Vec<_> = uuids.filter_map(|line| line.split("UUID: ").nth(1)).collect();
+        assert_eq!(uuids, [format!("{want})")], "{name}: {printed}{}", stderr(&done));
     }
 }

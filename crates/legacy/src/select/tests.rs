@@ -56,6 +56,30 @@ fn every_spelling_names_its_device() {
     }
 }
 
+/// As in the runtime's own modes: it reads these names first and hands them on as they are.
+#[test]
+fn names_of_the_runtime_are_names_here() {
+    for (list, gpus, mig) in [
+        ("GPU-00000001", vec![1], vec![]),
+        ("gpu-00000002-AAAA-b,1", vec![2, 1], vec![]),
+        ("MIG-GPU-00000001-aaaa-bbbb-cccc-ddddeeeeffff/3/0", vec![1], vec![(1, 1)]),
+        ("mig-gpu-00000001-aaaa-bbbb-cccc-ddddeeeeFFFF/1/0,1:2", vec![1], vec![(1, 0), (1, 1)]),
+    ] {
+        assert_eq!(selected(list), Ok((gpus, mig)), "{list}");
+    }
+    let mut info = machine();
+    info.gpus[1].mig[0].uuid = "MIG-11111111-aaaa-bbbb-cccc-ddddeeeeffff".into();
+    info.gpus[1].mig[1].uuid = "MIG-11111111-aabb-bbbb-cccc-ddddeeeeffff".into();
+    assert_eq!(devices("MIG-11111111-aab", &info).map(|found| found.mig), Ok(vec![(1, 1)]));
+    let several = devices("0,MIG-11111111-aa", &info).map_err(|error| error.to_string());
+    assert_eq!(
+        several,
+        Err("MIG-11111111-aa: fits several devices: MIG-11111111-aaaa-bbbb-cccc-ddddeeeeffff, \
+             MIG-11111111-aabb-bbbb-cccc-ddddeeeeffff; write more of the UUID"
+            .to_owned())
+    );
+}
+
 #[test]
 fn other_texts_name_nothing() {
     for item in [
@@ -63,7 +87,10 @@ fn other_texts_name_nothing() {
         "0:9",
         "1:1",
         "GPU-",
-        "GPU-00000001",
+        "GPU-0000000",
+        "GPU-00000003",
+        "MIG-GPU-00000001-aaaa-bbbb-cccc-ddddeeeeffff/2/0",
+        "MIG-GPU-00000001/1/0",
         "07:00.0",
         "0000:07:00",
         "0000:07:00.1",

@@ -149,14 +149,16 @@ fn fitting<'a>(id: &DeviceId, inventory: &'a Inventory) -> Vec<(&'a Gpu, Option<
     };
     match id {
         DeviceId::Index(index) => whole(gpus, |gpu| gpu.index == *index),
-        DeviceId::GpuUuid(prefix) => whole(gpus, |gpu| begins(&gpu.uuid, prefix)),
+        DeviceId::GpuUuid(_) => whole(gpus, |gpu| id.is_gpu(&gpu.uuid)),
         DeviceId::BusId { .. } => whole(gpus, |gpu| DeviceId::parse(&gpu.bus_id) == *id),
         DeviceId::MigIndex(index, slot) => slots(&|at| at.gpu.index == *index && at.slot == *slot),
-        DeviceId::MigUuid(prefix) => slots(&|at| begins(at.uuid, prefix)),
-        DeviceId::MigOld { gpu: uuid, gpu_instance, compute_instance } => gpus
+        DeviceId::MigUuid(_) => slots(&|at| id.is_mig(at.uuid)),
+        DeviceId::MigOld { .. } => gpus
             .iter()
-            .filter(|gpu| begins(&gpu.uuid, uuid))
-            .filter_map(|gpu| Some((gpu, Some(instance(gpu, *gpu_instance, *compute_instance)?))))
+            .flat_map(|gpu| gpu.mig.iter().map(move |mig| (gpu, Some(mig))))
+            .filter(|(gpu, mig)| {
+                mig.is_some_and(|mig| id.is_instance(&gpu.uuid, (mig.gpu_instance, mig.compute_instance)))
+            })
             .collect(),
         DeviceId::Cdi(_) | DeviceId::Other => Vec::new(),
     }
@@ -164,12 +166,6 @@ fn fitting<'a>(id: &DeviceId, inventory: &'a Inventory) -> Vec<(&'a Gpu, Option<
 
 fn whole(gpus: &[Gpu], fits: impl Fn(&Gpu) -> bool) -> Vec<(&Gpu, Option<&MigDevice>)> {
     gpus.iter().filter(|gpu| fits(gpu)).map(|gpu| (gpu, None)).collect()
-}
-
-/// A UUID with its tag (`GPU-`, `MIG-`) begins with these lower-case digits.
-fn begins(uuid: &str, prefix: &str) -> bool {
-    let digits = uuid.get(4..).and_then(|digits| digits.get(..prefix.len()));
-    digits.is_some_and(|digits| digits.eq_ignore_ascii_case(prefix))
 }
 
 fn instance(gpu: &Gpu, gpu_instance: u32, compute_instance: u32) -> Option<&MigDevice> {

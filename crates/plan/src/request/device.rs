@@ -102,6 +102,28 @@ impl DeviceId {
             .or_else(|| CdiName::parse(text).map(DeviceId::Cdi))
             .unwrap_or(DeviceId::Other)
     }
+
+    /// It is the GPU's UUID, or the beginning of it.
+    pub fn is_gpu(&self, uuid: &str) -> bool {
+        matches!(self, DeviceId::GpuUuid(prefix) if begins(uuid, prefix))
+    }
+
+    /// It is the MIG device's UUID, or the beginning of it.
+    pub fn is_mig(&self, uuid: &str) -> bool {
+        matches!(self, DeviceId::MigUuid(prefix) if begins(uuid, prefix))
+    }
+
+    /// It is the old form of a MIG device's name: `parent` is the GPU's UUID.
+    pub fn is_instance(&self, parent: &str, instances: (u32, u32)) -> bool {
+        matches!(self, DeviceId::MigOld { gpu, gpu_instance, compute_instance }
+            if begins(parent, gpu) && instances == (*gpu_instance, *compute_instance))
+    }
+}
+
+/// A UUID with its tag (`GPU-`, `MIG-`) begins with these lower-case digits.
+fn begins(uuid: &str, prefix: &str) -> bool {
+    let digits = uuid.get(4..).and_then(|digits| digits.get(..prefix.len()));
+    digits.is_some_and(|digits| digits.eq_ignore_ascii_case(prefix))
 }
 
 /// Digits only: no sign, no blanks.
