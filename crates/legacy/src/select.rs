@@ -146,7 +146,8 @@ fn bus_id(text: &str) -> Option<String> {
     parts.next().is_none().then(|| format!("{domain:08x}:{bus:02x}:{device:02x}.0"))
 }
 
-/// The GPUs that `--mig-config` or `--mig-monitor` (`what`) opens: those of the selection that can be partitioned.
+/// The GPUs that `--mig-config` or `--mig-monitor` (`what`) opens: those of the selection that can be partitioned. `None`
+/// where the list does not say `all`; an empty one says nothing.
 ///
 /// # Errors
 /// Anything but `all`, and `all` where single MIG devices were selected.
@@ -155,7 +156,7 @@ pub fn to_partition(
     list: Option<&str>,
     selection: &Selection,
     info: &DeviceInfo,
-) -> Result<Vec<usize>, Error> {
+) -> Result<Option<Vec<usize>>, Error> {
     let mut all = false;
     for item in list.unwrap_or_default().split(',').filter(|item| !item.is_empty()) {
         if !item.eq_ignore_ascii_case("all") {
@@ -167,7 +168,7 @@ pub fn to_partition(
         all = true;
     }
     let capable = selection.gpus.iter().copied().filter(|gpu| info.gpus[*gpu].mig_capable);
-    Ok(if all { capable.collect() } else { Vec::new() })
+    Ok(all.then(|| capable.collect()))
 }
 
 #[cfg(test)]

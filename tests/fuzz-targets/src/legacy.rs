@@ -23,7 +23,7 @@ pub fn legacy(input: &[u8]) {
         assert_eq!(is_empty, gpus.is_empty(), "no word grants nothing, and nothing grants without a word");
         let doubled = select::devices(&format!("{list},{list}"), &info).map(|twice| twice.gpus);
         assert!(selection.all || doubled == Ok(selection.gpus.clone()), "a list twice is another list");
-        if let Ok(gpus) = select::to_partition("mig-config", Some(words), &selection, &info) {
+        if let Ok(Some(gpus)) = select::to_partition("mig-config", Some(words), &selection, &info) {
             assert!(gpus.iter().all(|gpu| selection.gpus.contains(gpu) && info.gpus[*gpu].mig_capable));
         }
     }

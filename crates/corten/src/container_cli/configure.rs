@@ -68,7 +68,7 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
         Refused::Nvml(error) => Failure::of("initialization")(error),
         Refused::Requirement(error) => Failure::of("requirement")(error),
     })?;
-    let wish = Wish { selection, config, monitor, partitions: given.has("mig-config") || given.has("mig-monitor") };
+    let wish = Wish { selection, config, monitor };
     let work = wish.work(&machine, container.places(), &driver, &devices).map_err(Failure::of("mount"))?;
     container.carry_out(&machine, &work).map_err(|failed| match failed {
         Failed::Mount(error) => Failure::of("mount")(error),
@@ -85,10 +85,10 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
 /// Which devices the container is to have, as positions in the machine's list.
 struct Wish {
     selection: Selection,
-    config: Vec<usize>,
-    monitor: Vec<usize>,
-    /// Devices are to be partitioned or watched; then single MIG devices are not mounted.
-    partitions: bool,
+    /// To be partitioned, where that was asked for; then single MIG devices are not mounted.
+    config: Option<Vec<usize>>,
+    /// To be watched, likewise.
+    monitor: Option<Vec<usize>>,
 }
 
 impl Wish {
@@ -104,12 +104,13 @@ impl Wish {
         for gpu in self.selection.gpus(devices) {
             work = work.and(machine.device_work(places, gpu)?);
         }
-        if !self.partitions {
+        if self.config.is_none() && self.monitor.is_none() {
             for (_, mig) in self.selection.mig(devices) {
                 work = work.and(machine.mig_work(places, mig)?);
             }
         }
         for (capability, gpus) in [(caps::config(), &self.config), (caps::monitor(), &self.monitor)] {
+            let gpus = gpus.as_deref().unwrap_or_default();
             if gpus.is_empty() {
                 continue;
             }

@@ -77,13 +77,13 @@ pub fn run(globals: &Globals, words: Vec<String>, command: &Command) -> Result<(
     let (config, monitor) = (partition("mig-config")?, partition("mig-monitor")?);
     let lists = Lists {
         devices: if wanted.device.is_some() { nodes(&driver, &devices, &selection) } else { Vec::new() },
-        mig_devices: match given.has("mig-config") || given.has("mig-monitor") {
+        mig_devices: match config.is_some() || monitor.is_some() {
             true => Vec::new(),
             false => mig_devices(&machine, &devices, &selection),
         },
         imex_channels: channels.iter().map(|channel| imex::path(*channel)).collect(),
-        mig_config: to_partition(&machine, &caps::config(), &devices, &config),
-        mig_monitor: to_partition(&machine, &caps::monitor(), &devices, &monitor),
+        mig_config: to_partition(&machine, &caps::config(), &devices, &config.unwrap_or_default()),
+        mig_monitor: to_partition(&machine, &caps::monitor(), &devices, &monitor.unwrap_or_default()),
         binaries: if wanted.binaries { driver.binaries } else { Vec::new() },
         libraries: if wanted.libraries { driver.libraries } else { Vec::new() },
         libraries32: if wanted.libraries && wanted.compat32 { driver.libraries32 } else { Vec::new() },

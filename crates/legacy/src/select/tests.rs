@@ -112,11 +112,13 @@ fn partitioning_is_for_all_or_for_none() {
     let partition = |device: &str, list: Option<&str>| {
         to_partition("mig-config", list, &devices(device, &info).unwrap(), &info).map_err(|error| error.to_string())
     };
-    assert_eq!(partition("all", Some("all")), Ok(vec![1]));
-    assert_eq!(partition("0,1", Some("ALL,all")), Ok(vec![1]));
-    assert_eq!(partition("0", Some("all")), Ok(vec![]));
-    assert_eq!(partition("all", None), Ok(vec![]));
-    assert_eq!(partition("all", Some(",")), Ok(vec![]));
+    assert_eq!(partition("all", Some("all")), Ok(Some(vec![1])));
+    assert_eq!(partition("0,1", Some("ALL,all")), Ok(Some(vec![1])));
+    assert_eq!(partition("0", Some("all")), Ok(Some(vec![])));
+    for nothing_said in [None, Some(""), Some(",")] {
+        assert_eq!(partition("all", nothing_said), Ok(None), "{nothing_said:?}");
+        assert_eq!(partition("1:0", nothing_said), Ok(None), "{nothing_said:?}");
+    }
     assert_eq!(partition("all", Some("0")), Err("0: only 'all' devices are currently supported".into()));
     assert_eq!(
         partition("1:0", Some("all")),

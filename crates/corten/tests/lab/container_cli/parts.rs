@@ -53,6 +53,19 @@ fn partitioning_shows_capabilities_once_and_read_only() {
     assert_prints("mig", &stage.on_machine("mig", &script), want);
 }
 
+/// A list that does not say `all` asks for nothing, and takes nothing away: the selected MIG devices come.
+#[test]
+fn an_empty_list_partitions_nothing() {
+    let stage = Stage::new(&["debian"]);
+    let script = format!(
+        r#"{CONTAINER} for words in "" --mig-config= --mig-monitor=,; do
+            "$CLI" list -d all $words | grep -c /access
+            container "$B/rootfs"; configure -u -d all $words || exit 1; mounts | grep -c /access; kill $PID
+        done"#
+    );
+    assert_prints("mig", &stage.on_machine("mig", &script), &"4\n4\n".repeat(3));
+}
+
 #[test]
 fn missing_nodes_are_made_where_that_is_asked_for() {
     let stage = Stage::new(&["debian"]);
