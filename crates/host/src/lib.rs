@@ -42,4 +42,5 @@ pub use inventory::{
 };
 pub use kernel::{loaded_version, module_in_motion};
 pub use known::KnownDriver;
+pub use platform::is_wsl;
 pub use roots::{Roots, Wanted};

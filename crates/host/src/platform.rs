@@ -28,7 +28,8 @@ pub(crate) fn detect(kernel: &Kernel, inside: &Inside) -> Platform {
     Platform::None
 }
 
-fn is_wsl(roots: &Roots, inside: &Inside) -> bool {
+/// This is Linux under Windows, where the GPUs and their driver are Windows'.
+pub fn is_wsl(roots: &Roots, inside: &Inside) -> bool {
     let node = || inside_dev(roots).is_some_and(|dev| dev.find_kind("/dev/dxg", FileType::CharacterDevice).is_some());
     inside.find_kind("/usr/lib/wsl/lib/libdxcore.so", FileType::RegularFile).is_some() || node()
 }

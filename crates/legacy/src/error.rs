@@ -21,6 +21,11 @@ impl Error {
         Error { keeps_nvml_from_starting: true, ..self }
     }
 
+    /// The same, and more that the caller should know.
+    pub(crate) fn and_besides(self, more: &str) -> Error {
+        Error { text: format!("{}; {more}", self.text), ..self }
+    }
+
     /// The original would have met this when it started NVML, whatever it was asked.
     pub fn keeps_nvml_from_starting(&self) -> bool {
         self.keeps_nvml_from_starting

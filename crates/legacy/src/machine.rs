@@ -84,7 +84,7 @@ impl Machine {
     ///
     /// # Errors
     /// `invalid argument` for an empty root or cache; a root that is none; and what the original says when NVML does not
-    /// start: no library, no module, or a library for another module.
+    /// start: no library, no module, or a library for another module. So it is on WSL, which the error then names.
     pub fn init(settings: Settings) -> Result<Machine, Error> {
         log::info!("initializing library context (version={}, build=)", crate::version::TEXT);
         if settings.root.is_empty() || settings.ldcache.is_empty() {
@@ -97,7 +97,10 @@ impl Machine {
         let root = absolute(&settings.root).ok_or_else(|| Error::os("change root failed", rustix::io::Errno::NOENT))?;
         let inside = Inside::open(&root).map_err(|error| Error::io("change root failed", &error))?;
         let roots = Roots::new(root);
-        let version = working_driver(&roots, &inside)?;
+        let version = working_driver(&roots, &inside).map_err(|error| match host::is_wsl(&roots, &inside) {
+            true => error.and_besides(NOT_YET_ON_WSL),
+            false => error,
+        })?;
         Ok(Machine {
             settings,
             roots,
@@ -158,6 +161,8 @@ impl Machine {
         Ref::filter_map(self.facts.borrow(), Option::as_ref).ok()
     }
 }
+
+const NOT_YET_ON_WSL: &str = "WSL systems are not in this version yet; keep the original there, or watch the changelog for the version that brings them";
 
 /// A root may be given as seen from the working directory.
 fn absolute(root: &str) -> Option<HostPath> {

@@ -217,9 +217,19 @@ fn bad_input_has_the_originals_words_and_status() {
     let absent = "load library failed: libnvidia-ml.so.1: cannot open shared object file: no such file or directory";
     let jetson =
         format!("initialization error: {absent}; containers on Jetson systems need mode csv or a CDI specification");
+    const WSL: &str = "mknod /dev/dxg c 10 127";
+    let not_on_wsl = "WSL systems are not in this version yet; keep the original there, or watch the changelog for the \
+                      version that brings them";
     let cases: &[(&[&str], &str, &str, &str)] = &[
         (&["nvml.absent=true"], ": >/etc/nv_tegra_release", "list", &jetson),
         (&["nvml.absent=true"], "", "list", &format!("initialization error: {absent}")),
+        (&["nvml.absent=true"], WSL, "list", &format!("initialization error: {absent}; {not_on_wsl}")),
+        (
+            &[],
+            &format!("mount -t tmpfs x /proc/driver; {WSL}"),
+            "configure --pid=$$ $B/rootfs",
+            &format!("initialization error: nvml error: driver not loaded; {not_on_wsl}"),
+        ),
         (&["nvml.hang=true"], "", "info", "initialization error: driver rpc error: timed out"),
         (&["nvml.crash=true"], "", "info", "initialization error: driver rpc error: failed to process request"),
         (&["nvml.init-error=15"], "", "info", "initialization error: nvml error: gpu is lost"),
