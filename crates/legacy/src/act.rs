@@ -63,11 +63,10 @@ impl Container {
         let mount_failed = |error: RootError| Failed::Mount(failed(&error, self.rootfs()));
         let root = ContainerRoot::open(&self.root, self.owner).map_err(mount_failed)?;
         let attached = root.attach_all(mounts).map_err(mount_failed)?;
-        let is_missing = |link: &&Link| !root.is_file(&link.at);
-        let links = work.links.iter().filter(is_missing).map(|link| Because::new(link.clone(), reason()));
-        let links = RootWork { links: links.collect(), ..RootWork::default() };
-        // With the links, so that a cache that cannot be written takes them back.
-        let layout = &self.places.layout;
+        let links = links_to_make(&root, work);
+        // With the links, so that a cache that cannot be written takes them back. Whether there is a place for them has been
+        // looked at one by one: a volume over /etc alone is none of theirs.
+        let layout = &Layout { read_only: false, ..self.places.layout.clone() };
         let finish = || match work.loader {
             true => self.loader(&root, version).map_err(|error| LoaderOr::Loader(failed(&error, self.rootfs()))),
             false => Ok(()),
@@ -100,6 +99,29 @@ impl Container {
     fn folders(&self, layout: &Layout) -> Vec<ContainerPath> {
         let compat32 = self.places.has(Capability::Compat32).then(|| layout.compat32.clone());
         [layout.native.clone()].into_iter().chain(compat32).collect()
+    }
+}
+
+/// The links that are missing, and can be made.
+fn links_to_make(root: &ContainerRoot, work: &Work) -> RootWork {
+    let sonames = work.sonames.iter().filter(|link| !root.is_file(&link.at));
+    let missing = sonames.chain(work.links.iter().filter(|link| is_missing(root, link)));
+    let (without_place, links): (Vec<_>, Vec<_>) = missing.partition(|link| root.is_read_only(&link.at.parent()));
+    for Link { at, target } in without_place {
+        log::warn!("{at} -> {target} cannot be made: its folder lies on a file system that cannot be written");
+    }
+    let links = links.into_iter().map(|link| Because::new(link.clone(), reason()));
+    RootWork { links: links.collect(), ..RootWork::default() }
+}
+
+/// Nothing lies there, or a link that an earlier driver's file of the same name left, and which leads nowhere now. A link
+/// of the image's own stays, wherever it leads.
+fn is_missing(root: &ContainerRoot, link: &Link) -> bool {
+    let same_library = |text: &str| text.split(".so").next() == link.target.split(".so").next();
+    match root.link_text(&link.at) {
+        Err(_) => true,
+        Ok(None) => false,
+        Ok(Some(text)) => same_library(&text) && !root.is_file(&link.at),
     }
 }
 

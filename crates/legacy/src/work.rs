@@ -25,8 +25,10 @@ use std::os::unix::fs::PermissionsExt;
 pub struct Work {
     /// In this order: a later one may lie on an earlier.
     pub mounts: Vec<Mount>,
-    /// Made where nothing lies.
+    /// Names that programs ask for, made where nothing lies (15.1, step 6).
     pub links: Vec<Link>,
+    /// Links of the sonames that these lead to, made where no library lies, as ldconfig does.
+    pub sonames: Vec<Link>,
     /// Character devices that the container's group may use.
     pub rules: Vec<(u32, u32)>,
     /// There are to be application profiles, in a file system in memory: bit N stands for `/dev/nvidiaN`, which one of
@@ -46,6 +48,7 @@ impl Work {
     pub fn and(mut self, next: Work) -> Work {
         self.mounts.extend(next.mounts);
         self.links.extend(next.links);
+        self.sonames.extend(next.sonames);
         self.rules.extend(next.rules);
         self.profile = [self.profile, next.profile].into_iter().flatten().reduce(|all, more| all | more);
         self.loader |= next.loader;
@@ -69,7 +72,7 @@ impl Work {
                 What::Tmpfs(_) => log::info!("mounting tmpfs at {rootfs}{at}"),
             }
         }
-        for Link { at, target } in &self.links {
+        for Link { at, target } in self.sonames.iter().chain(&self.links) {
             log::info!("creating symlink {rootfs}{at} -> {target}");
         }
     }
@@ -241,7 +244,7 @@ impl Machine {
                 let at = folder.join(link);
                 // The loader's cache is to have both names at once, not only the next time.
                 if target != name {
-                    work.links.push(Link { at: folder.join(&target), target: name.to_owned() });
+                    work.sonames.push(Link { at: folder.join(&target), target: name.to_owned() });
                 }
                 work.links.push(Link { at, target });
             }

@@ -9,7 +9,7 @@ use rustix::{
     fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{
         AtFlags, CWD, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxFlags, fstat, fstatfs, makedev, open,
-        openat, stat, statx,
+        openat, readlinkat, stat, statx,
     },
     io::Errno,
 };
@@ -118,6 +118,19 @@ impl ContainerRoot {
 
     fn kind(&self, path: &ContainerPath) -> Option<FileType> {
         Some(self.look(path, Last::Follow).ok()?.kind)
+    }
+
+    /// What the link at `path` says; `None` where something else lies.
+    ///
+    /// # Errors
+    /// What the kernel says, where nothing lies or the way there ends.
+    pub fn link_text(&self, path: &ContainerPath) -> Result<Option<String>, Errno> {
+        match readlinkat(self.find(path, Last::Keep)?, c"", Vec::new()) {
+            Ok(text) => Ok(Some(text.to_string_lossy().into_owned())),
+            // How the kernel says for a descriptor that it is no link's; for a path it is EINVAL.
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Something is there, links followed.

@@ -65,7 +65,7 @@ impl ContainerRoot {
     }
 
     /// The file system that `path`, or the nearest folder above it, lies on cannot be written.
-    pub(crate) fn is_read_only(&self, path: &ContainerPath) -> bool {
+    pub fn is_read_only(&self, path: &ContainerPath) -> bool {
         match self.find(path, Last::Follow) {
             Ok(found) => fstatvfs(found).is_ok_and(|status| status.f_flag.contains(StatVfsMountFlags::RDONLY)),
             Err(_) if *path == ContainerPath::root() => false,

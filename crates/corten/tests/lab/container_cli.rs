@@ -1,5 +1,6 @@
 //! `nvidia-container-cli configure` as a hook of real runtimes, again and again, by many at once, and when something fails.
 
+mod links;
 mod old_nvml;
 mod parts;
 mod rights;
