@@ -6,6 +6,10 @@
 //! folders are no links, so that 60 files in one folder cost 60 calls, not 300. The tree is the administrator's own
 //! (roots of containers are `crates/root`'s business), so a race with a rename is nothing worse than a missing file.
 
+mod steady;
+
+pub use steady::Owner;
+
 use crate::evidence::{Evidence, Notes};
 use oci::HostPath;
 use rustix::{

@@ -29,9 +29,12 @@ pub struct Inventory {
 
 impl Inventory {
     /// A short name for all that was found without NVML. What a machine offers to containers follows from that, and from
-    /// what NVML says of it; so while this is the same, so is what was made from it.
+    /// what NVML says of it; so while this is the same, so is what was made from it and kept.
     pub fn digest(&self) -> String {
-        let found = Inventory { nvml: None, remarks: Vec::new(), ..self.clone() };
+        let mut found = Inventory { nvml: None, remarks: Vec::new(), ..self.clone() };
+        if let Some(driver) = &mut found.driver {
+            driver.files.retain(|file| file.kind != FileKind::MeetingPlace);
+        }
         // Our own types have string keys and no failing serialisers, the only things that serde_json refuses.
         format!("{:016x}", oci::digest(&serde_json::to_vec(&found).unwrap_or_default()))
     }
@@ -89,8 +92,11 @@ pub enum FileKind {
     Firmware,
     /// Configuration: ICD and layer files, X.Org snippets, application profiles.
     Config,
-    /// A unix socket or the folder that holds one: mounted writable.
+    /// A unix socket: mounted writable.
     Socket,
+    /// A folder in which programs here and in the container meet: mounted writable, and only by whoever looked at it just
+    /// now. It lies where anybody may make a name once it is gone, so nothing that is kept may speak of it.
+    MeetingPlace,
 }
 
 /// A shared library, with what a loader needs to find it.

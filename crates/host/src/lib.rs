@@ -35,7 +35,7 @@ pub use discover::{Discovery, discover, discover_again, discover_as_nvml_does};
 pub use error::HostError;
 pub use facts::{Addressing, GpuFacts, MigFacts, NvmlFacts};
 pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, Making, NVML_SONAME, locate_nvml, makings};
-pub use inside::Inside;
+pub use inside::{Inside, Owner};
 pub use inventory::{
     Driver, DriverFile, DrmLink, FileKind, Gpu, ImexChannel, Inventory, Library, LibraryClass, LibraryLink, MigDevice,
     Node, Platform, SharedNodes,

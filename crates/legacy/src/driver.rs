@@ -3,7 +3,7 @@
 
 use crate::{DeviceNode, Error, Machine, options::DriverOptions};
 use host::{
-    Capability, LibraryClass, elf, ldcache,
+    Capability, LibraryClass, Owner, elf, ldcache,
     legacy::{self, LegacyFile},
 };
 use oci::HostPath;
@@ -188,11 +188,12 @@ impl Machine {
         };
         let sockets =
             legacy::sockets().filter(|file| !left_out(file.name)).map(|file| format!("/var/run/{}", file.name));
-        let mps = self.settings.mps_folder.clone().unwrap_or_else(|| legacy::MPS_FOLDER.name.to_owned());
-        let paths = sockets.chain((!options.no_mps).then_some(mps));
-        paths
-            .filter_map(|path| match self.inside.find(&path) {
-                Some((file, _)) => {
+        let known = sockets.map(|path| (self.inside.find(&path).map(|(file, _)| file), path));
+        let mps = (!options.no_mps).then(|| self.mps_folder());
+        known
+            .chain(mps)
+            .filter_map(|(found, path)| match found {
+                Some(file) => {
                     log::info!("listing ipc path {path}");
                     Some(self.inside.strip(&file).to_owned())
                 }
@@ -202,6 +203,20 @@ impl Machine {
                 }
             })
             .collect()
+    }
+
+    /// The folder of MPS by its name, and its real place if it is one that can be mounted. That in `/tmp` may be anybody's link
+    /// (the original mounts what it leads to); whose it is only matters if nobody has named it.
+    fn mps_folder(&self) -> (Option<HostPath>, String) {
+        let (owner, path) = match &self.settings.mps_folder {
+            Some(named) => (Owner::Anybody, named.clone()),
+            None => (Owner::Trusted, legacy::MPS_FOLDER.name.to_owned()),
+        };
+        let found = self.inside.steady_folder(&path, owner);
+        if found.is_none() && self.inside.find(&path).is_some() {
+            log::warn!("{path} is no folder, or others than root and the caller could put another thing in its place");
+        }
+        (found, path)
     }
 
     fn firmwares(&self) -> Vec<String> {

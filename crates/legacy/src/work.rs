@@ -7,7 +7,7 @@ use crate::{
     container::Places,
     imex,
 };
-use host::{Capability, LibraryClass, legacy};
+use host::{Capability, LibraryClass, Owner, legacy};
 use oci::{ContainerPath, HostPath};
 use plan::Link;
 use root::{
@@ -263,12 +263,15 @@ impl Machine {
 
     fn ipc(&self, path: &str) -> Result<(HostPath, Kind), Error> {
         let (source, stat) = self.inside.find(path).ok_or_else(|| absent(path))?;
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Kind::Folder { with_mounts: false },
-            FileType::Socket => Kind::Socket,
-            _ => Kind::File,
-        };
-        Ok((source, kind))
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                // The source is opened by this path, and not through a link at its end: so it is what was looked at.
+                let folder = self.inside.steady_folder(path, Owner::Anybody).ok_or_else(|| unsteady(path))?;
+                Ok((folder, Kind::Folder { with_mounts: false }))
+            }
+            FileType::Socket => Ok((source, Kind::Socket)),
+            _ => Ok((source, Kind::File)),
+        }
     }
 
     /// The real file behind a path below the driver root.
@@ -289,6 +292,11 @@ fn of_binary(path: &str) -> host::Capabilities {
 
 fn absent(path: &str) -> Error {
     Error::os(format!("stat failed: {path}"), Errno::NOENT)
+}
+
+/// What a folder for sockets must not be.
+fn unsteady(path: &str) -> Error {
+    Error::new(format!("invalid ipc path: {path}: it is a link, or others could put another thing in its place"))
 }
 
 /// What a node must not be.

@@ -17,6 +17,7 @@ mod litter;
 mod machine_state;
 mod mig;
 mod modules;
+mod mps;
 mod nodes;
 mod preload;
 mod refresh;

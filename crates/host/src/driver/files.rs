@@ -5,7 +5,7 @@ use crate::{
     Capabilities, DriverFile, FileKind, Roots,
     catalogue::{self, ConfigRow, FileRow},
     folder,
-    inside::Inside,
+    inside::{Inside, Owner},
     kernel::optional,
 };
 use oci::HostPath;
@@ -79,19 +79,20 @@ impl Search<'_> {
     /// Sockets of the driver's daemons, and the folder that MPS uses.
     pub(super) fn sockets(&self) -> Vec<DriverFile> {
         let socket = |row: &FileRow| {
-            ["/run", "/var/run"]
-                .iter()
-                .find_map(|base| self.socket(&format!("{base}/{}", row.name), row, FileType::Socket))
+            ["/run", "/var/run"].iter().find_map(|base| self.socket(&format!("{base}/{}", row.name), row))
         };
-        let mps = catalogue::MPS_FOLDER;
-        let folder =
-            mps.capabilities.meets(self.wanted.capabilities).then(|| self.socket(mps.name, &mps, FileType::Directory));
-        self.wanted_rows(catalogue::SOCKETS).filter_map(socket).chain(folder.flatten()).collect()
+        let folder = self.wanted_rows(&[catalogue::MPS_FOLDER]).find_map(|row| self.meeting_place(row));
+        self.wanted_rows(catalogue::SOCKETS).filter_map(socket).chain(folder).collect()
     }
 
-    fn socket(&self, path: &str, row: &FileRow, kind: FileType) -> Option<DriverFile> {
-        let host = self.inside.find_kind(path, kind)?;
+    fn socket(&self, path: &str, row: &FileRow) -> Option<DriverFile> {
+        let host = self.inside.find_kind(path, FileType::Socket)?;
         Some(file(host, path, FileKind::Socket, row.capabilities))
+    }
+
+    fn meeting_place(&self, row: &FileRow) -> Option<DriverFile> {
+        let host = self.inside.steady_folder(row.name, Owner::Trusted)?;
+        Some(file(host, row.name, FileKind::MeetingPlace, row.capabilities))
     }
 
     fn wanted_rows(&self, rows: &'static [FileRow]) -> impl Iterator<Item = &'static FileRow> {

@@ -37,6 +37,7 @@ fn show(driver: &Driver) -> String {
             FileKind::Firmware => "firmware",
             FileKind::Config => "config",
             FileKind::Socket => "socket",
+            FileKind::MeetingPlace => "meeting place",
         };
         text += &format!("{kind} {}", file.path);
         let place = file.host.strip_prefix(&driver.root).map(|below| format!("/{below}"));
@@ -130,7 +131,7 @@ fn plain_multiarch() {
         config /etc/vulkan/icd.d/nvidia_icd.json (from /usr/share/vulkan/icd.d/nvidia_icd.json) display,graphics
         firmware /lib/firmware/nvidia/550.54.14/gsp_ga10x.bin always
         socket /run/nvidia-persistenced/socket utility
-        socket /tmp/nvidia-mps compute
+        meeting place /tmp/nvidia-mps compute
     "#]],
     );
     assert!(look(&tree).remarks.is_empty());

@@ -48,7 +48,7 @@ impl Plan<'_> {
     pub(super) fn file(&self, edits: &mut Edits, file: &DriverFile) {
         match &file.kind {
             FileKind::Library(library) => self.library(edits, file, library),
-            FileKind::Socket => {
+            FileKind::Socket | FileKind::MeetingPlace => {
                 self.mount(edits, &file.host, &file.path, SOCKET, file);
             }
             FileKind::Binary | FileKind::Firmware | FileKind::Config => {
@@ -69,7 +69,7 @@ impl Plan<'_> {
             FileKind::Library(library) => {
                 library.class == LibraryClass::Native || self.wanted.contains(Capability::Compat32)
             }
-            FileKind::Socket => !self.config.jit_flag("disable-ipc-discoverer"),
+            FileKind::Socket | FileKind::MeetingPlace => !self.config.jit_flag("disable-ipc-discoverer"),
             FileKind::Binary | FileKind::Firmware | FileKind::Config => true,
         };
         by_kind && file.capabilities.meets(self.wanted)

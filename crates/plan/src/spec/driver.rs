@@ -39,7 +39,7 @@ fn part(file: &DriverFile, explicit: bool) -> Part {
         }
         FileKind::Config => Part::Graphics,
         FileKind::Binary if file.path.file_name() == "nvidia-xconfig" => Part::Graphics,
-        FileKind::Binary | FileKind::Firmware | FileKind::Socket => Part::Other,
+        FileKind::Binary | FileKind::Firmware | FileKind::Socket | FileKind::MeetingPlace => Part::Other,
     }
 }
 
@@ -119,7 +119,10 @@ impl Maker<'_> {
 
     fn mounts(&self, edits: &mut SpecEdits, driver: &Driver, wanted: impl Fn(&DriverFile) -> bool) {
         let sockets = |file: &&DriverFile| self.options.sockets || file.kind != FileKind::Socket;
-        let files = driver.files.iter().filter(|file| is_native(file) && wanted(file)).filter(sockets);
+        // An engine mounts what such a name leads to much later, after a reboot too, when anybody may have put a link there. The
+        // original leaves it out as well (reference: cdi-and-ctk.md 10, item 7).
+        let lasts = |file: &&DriverFile| file.kind != FileKind::MeetingPlace;
+        let files = driver.files.iter().filter(|file| is_native(file) && wanted(file)).filter(sockets).filter(lasts);
         let mounts = files.clone().map(|file| Because::new(mount(driver, file), self.by_mode(why(driver, file))));
         edits.mounts.extend(mounts);
         self.more_names(edits, files, &options(READ_ONLY));
