@@ -116,20 +116,23 @@ impl NameStrategy {
 }
 
 impl SpecOptions {
-    /// The devices that are asked for. `none` stands for itself, whatever is beside it, and so does `all`.
+    /// The devices that are asked for. `all` and `none` stand for themselves, whatever is beside them; of both, the first does
+    /// (reference: runtime-and-hook.md 3.6).
     pub(super) fn requested(&self) -> DeviceRequest {
-        let has = |word: &str| self.devices.iter().any(|name| name == word);
-        if has("none") {
-            DeviceRequest::None
-        } else if has("all") || self.devices.is_empty() {
-            DeviceRequest::All
-        } else {
-            let named = |text: &String| DeviceName {
-                id: DeviceId::parse(text),
-                text: text.clone(),
-                from: "--device-id".to_owned(),
-            };
-            DeviceRequest::Ids(self.devices.iter().map(named).collect())
+        let word = self.devices.iter().find_map(|name| match name.as_str() {
+            "all" => Some(DeviceRequest::All),
+            "none" => Some(DeviceRequest::None),
+            _ => None,
+        });
+        let named = |text: &String| DeviceName {
+            id: DeviceId::parse(text),
+            text: text.clone(),
+            from: "--device-id".to_owned(),
+        };
+        match word {
+            Some(word) => word,
+            None if self.devices.is_empty() => DeviceRequest::All,
+            None => DeviceRequest::Ids(self.devices.iter().map(named).collect()),
         }
     }
 }
