@@ -77,6 +77,7 @@ impl Machine {
             fingerprint: (),
             user: None,
             expected: Expected::on(&self.inventory),
+            anew: false,
             timeout: stage.limit,
             cache: CachePlace::NONE,
         };

@@ -47,18 +47,18 @@ pub fn examine_at(roots: &Roots, wanted: Wanted) -> Result<Inventory> {
 /// The same with the GPUs and MIG devices that NVML lists, under its names.
 pub fn examine_as_nvml_does(roots: &Roots, wanted: Wanted, config: &Config) -> Result<Inventory> {
     let mut known = examine_at(roots, wanted)?;
-    ask_nvml_at(roots, &mut known, config)?;
+    ask_nvml_at(roots, &mut known, config, true)?;
     let nvml = known.nvml.unwrap_or_default();
     host::discover_as_nvml_does(roots, wanted, &nvml).map_err(|error| Fault::from_error(Code::HostUnreadable, &error))
 }
 
 /// Adds what only NVML knows to an inventory. A machine that has not changed since the last answer is not asked again.
 pub fn ask_nvml(inventory: &mut Inventory, config: &Config) -> Result<()> {
-    ask_nvml_at(&roots(config)?, inventory, config)
+    ask_nvml_at(&roots(config)?, inventory, config, false)
 }
 
-/// The same where the caller says where to look.
-pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config) -> Result<()> {
+/// The same where the caller says where to look. `anew`: what may have changed without a trace is asked for again.
+pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config, anew: bool) -> Result<()> {
     let unreadable = |error| Fault::from_error(Code::HostUnreadable, &error);
     let fingerprint = Fingerprint::take(roots, inventory).map_err(unreadable)?;
     let ask = Ask {
@@ -68,10 +68,15 @@ pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config) ->
         fingerprint,
         user: user(&config.cli.user)?,
         expected: Expected::on(inventory),
+        anew,
         timeout: nvml::DEFAULT_TIMEOUT,
         cache: CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref()),
     };
-    inventory.nvml = Some(nvml::facts(&ask).map_err(|error| nvml_fault(&error))?);
+    let facts = nvml::facts(&ask).map_err(|error| nvml_fault(&error))?;
+    if inventory.has_unused_gpus() {
+        host::look_again(roots, inventory).map_err(unreadable)?;
+    }
+    inventory.learn(facts);
     Ok(())
 }
 

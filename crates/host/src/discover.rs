@@ -1,7 +1,7 @@
 //! Looks at a machine and says what is there.
 
 use crate::{
-    Driver, HostError, Inventory, KnownDriver, NvmlFacts, Platform, Roots, Wanted, driver,
+    Capabilities, Driver, HostError, Inventory, KnownDriver, NvmlFacts, Platform, Roots, Wanted, driver,
     inside::Inside,
     kernel::Kernel,
     nodes::{self, Nodes, SharedWanted},
@@ -29,6 +29,23 @@ pub fn discover_as_nvml_does(roots: &Roots, wanted: Wanted, nvml: &NvmlFacts) ->
         driver::find(roots, inside, wanted, kernel, remarks)
     };
     Ok(Inventory { nvml: Some(nvml.clone()), ..examine(roots, wanted, Some(nvml), search)? })
+}
+
+/// Looks once more at what the kernel says of the GPUs of a machine: it knows more of them once they have been used. GPUs that
+/// came or went since are left to a later look.
+///
+/// # Errors
+/// As [`discover`].
+pub fn look_again(roots: &Roots, inventory: &mut Inventory) -> Result<(), HostError> {
+    let wanted = Wanted { capabilities: Capabilities::NONE, driver: false, drm: false, ..Wanted::ALL };
+    let now = discover(roots, wanted)?;
+    for gpu in &mut inventory.gpus {
+        if let Some(seen) = now.gpus.iter().find(|seen| seen.bus_id == gpu.bus_id) {
+            (gpu.uuid, gpu.mig_capable, gpu.mig) = (seen.uuid.clone(), seen.mig_capable, seen.mig.clone());
+        }
+    }
+    inventory.nodes.mig_minors = now.nodes.mig_minors;
+    Ok(())
 }
 
 /// A machine, and what was learnt on the way.

@@ -35,6 +35,10 @@ pub struct GpuFacts {
     /// Compute capability: major, minor.
     #[serde(default)]
     pub compute_capability: Option<(u32, u32)>,
+    /// It has a MIG mode. That can be switched at any moment, and where there is no MIG device neither before nor after, the
+    /// kernel's files are the same then.
+    #[serde(default)]
+    pub mig_capable: bool,
     /// MIG mode is on now. Such a GPU is not handed out whole by `all`.
     #[serde(default)]
     pub mig_enabled: bool,
@@ -44,6 +48,13 @@ pub struct GpuFacts {
     /// Its MIG devices.
     #[serde(default)]
     pub mig: Vec<MigFacts>,
+}
+
+impl GpuFacts {
+    /// Its MIG mode could be switched, and nothing but NVML would tell: it has no MIG device that would come or go.
+    pub fn may_switch(&self) -> bool {
+        self.mig_capable && self.mig.is_empty()
+    }
 }
 
 /// `NVML_DEVICE_ADDRESSING_MODE_…`.

@@ -2,7 +2,7 @@
 //!
 //! Serialisable, so that an inventory can be cached, shown, or loaded to decide for another machine.
 
-use crate::{Capabilities, NvmlFacts};
+use crate::{Capabilities, GpuFacts, NvmlFacts};
 use oci::{ContainerPath, HostPath};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +28,31 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// What NVML knows about one of its GPUs.
+    pub fn facts(&self, gpu: &Gpu) -> Option<&GpuFacts> {
+        let gpus = &self.nvml.as_ref()?.gpus;
+        let by_place = gpus.iter().find(|facts| !facts.bus_id.is_empty() && facts.bus_id == gpu.bus_id);
+        // Somebody who describes a machine may leave out where they are.
+        let by_name = || gpus.iter().find(|facts| !gpu.uuid.is_empty() && facts.uuid.eq_ignore_ascii_case(&gpu.uuid));
+        by_place.or_else(by_name)
+    }
+
+    /// Takes in what NVML says, also the names of GPUs that the kernel did not know yet.
+    pub fn learn(&mut self, facts: NvmlFacts) {
+        self.nvml = Some(facts);
+        let unnamed = self.gpus.iter().enumerate().filter(|(_, gpu)| gpu.uuid.is_empty());
+        let names = unnamed.filter_map(|(at, gpu)| Some((at, self.facts(gpu)?.uuid.clone())));
+        for (at, uuid) in names.collect::<Vec<_>>() {
+            self.gpus[at].uuid = uuid;
+        }
+    }
+
+    /// The kernel does not know the name of a GPU, and may not show its `mig` folder: the driver initialises a GPU when it is
+    /// first used after boot. To ask NVML is such a use.
+    pub fn has_unused_gpus(&self) -> bool {
+        self.gpus.iter().any(|gpu| gpu.uuid.is_empty())
+    }
+
     /// A short name for all that was found without NVML. What a machine offers to containers follows from that, and from
     /// what NVML says of it; so while this is the same, so is what was made from it and kept.
     pub fn digest(&self) -> String {
@@ -139,7 +164,7 @@ pub struct Gpu {
     pub index: u32,
     /// Device minor: `N` of `/dev/nvidiaN`. Not the index.
     pub minor: u32,
-    /// `GPU-` and an RFC 4122 UUID, as the kernel writes it (lower case).
+    /// `GPU-` and an RFC 4122 UUID, as the kernel writes it (lower case); empty until the GPU is first used after boot.
     pub uuid: String,
     /// `0000:07:00.0`, lower case, four-digit domain.
     pub bus_id: String,

@@ -31,7 +31,7 @@ mod version;
 
 pub use capability::{Capabilities, Capability};
 pub use described::{Described, DescriptionError};
-pub use discover::{Discovery, discover, discover_again, discover_as_nvml_does};
+pub use discover::{Discovery, discover, discover_again, discover_as_nvml_does, look_again};
 pub use error::HostError;
 pub use facts::{Addressing, GpuFacts, MigFacts, NvmlFacts};
 pub use fingerprint::{FileIdentity, Fingerprint, GpuFingerprint, Making, NVML_SONAME, locate_nvml, makings};

@@ -31,6 +31,7 @@ impl Machine {
             fingerprint,
             user: self.settings.user,
             expected: Expected::on(inventory),
+            anew: false,
             timeout: nvml::DEFAULT_TIMEOUT,
             cache: CachePlace::of_caller(self.settings.runtime_dir.as_deref()),
         };

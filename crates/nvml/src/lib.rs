@@ -16,7 +16,7 @@ pub use child::User;
 pub use error::{NvmlError, Problem};
 
 use cache::Kept;
-use host::{Inventory, NvmlFacts};
+use host::{GpuFacts, Inventory, NvmlFacts};
 use kept::Folder;
 use oci::HostPath;
 use serde::{Serialize, de::DeserializeOwned};
@@ -43,6 +43,8 @@ pub struct Ask<F> {
     /// What the kernel lists, so that an answer that saw less because nodes are closed is found out, and one that saw something
     /// else because devices were just being made is not kept.
     pub expected: Expected,
+    /// What may have changed since, and nothing shows, is asked for again: MIG mode of GPUs without MIG devices.
+    pub anew: bool,
     /// How long the helper may take.
     pub timeout: Duration,
     /// Where answers are kept.
@@ -131,7 +133,19 @@ fn believed<F: DeserializeOwned + PartialEq>(ask: &Ask<F>, folder: &Folder) -> O
         log::info!("{}: the machine has changed since NVML was asked", folder.path());
         return None;
     }
+    if kept.facts.gpus.iter().any(|gpu| is_open(gpu, ask.anew)) {
+        log::debug!("{}: MIG mode may have been switched since NVML was asked", folder.path());
+        return None;
+    }
     Some(kept.facts)
+}
+
+/// Whether MIG mode is on must be asked again. Nothing but NVML tells: the driver shows a `mig` folder of every GPU, whatever its
+/// mode (open-gpu-kernel-modules, `osRmCapRegisterGpu`). And NVML is slow, so what it said is believed as long as the kernel
+/// lists the same MIG devices. But not that the mode is on where there is no device. Such a GPU is of no use to anybody, so it
+/// stays so for a short while; and if it were believed after the mode is off again, nobody could have the GPU.
+fn is_open(gpu: &GpuFacts, anew: bool) -> bool {
+    gpu.may_switch() && (gpu.mig_enabled || anew)
 }
 
 /// An answer and how it was come by.

@@ -65,7 +65,7 @@ impl SpecError {
 }
 
 /// Whether NVML must be asked before [`spec`] can be made: only it knows whether a GPU that can be partitioned is,
-/// what its MIG devices are called, and how a GPU addresses memory.
+/// what its MIG devices are called, how a GPU addresses memory, and anything of a GPU that has not been used since boot.
 pub fn needs_nvml(inventory: &Inventory, options: &SpecOptions) -> bool {
     let whole =
         |name: &DeviceName| matches!(name.id, DeviceId::Index(_) | DeviceId::GpuUuid(_) | DeviceId::BusId { .. });
@@ -75,7 +75,8 @@ pub fn needs_nvml(inventory: &Inventory, options: &SpecOptions) -> bool {
         DeviceRequest::Ids(names) => names.iter().all(whole),
     };
     let partitions = inventory.gpus.iter().any(|gpu| gpu.mig_capable || !gpu.mig.is_empty());
-    let wanted = partitions && !only_whole || options.coherent && !inventory.gpus.is_empty();
+    let unused = inventory.has_unused_gpus() && options.requested() != DeviceRequest::None;
+    let wanted = unused || partitions && !only_whole || options.coherent && !inventory.gpus.is_empty();
     let open = inventory.driver.is_some() && inventory.nvml.is_none() && wanted;
     options.mode == SpecMode::Nvml && open
 }

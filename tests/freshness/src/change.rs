@@ -38,10 +38,11 @@ const VERSIONS: [&str; 3] = ["550.54.14", "550.90.07", "555.42.02"];
 
 /// A change of the machine, chosen by the dice.
 pub fn any(running: &Running, dice: &mut Dice) -> (Machine, Vec<Step>) {
-    match dice.below(6) {
+    match dice.below(8) {
         0 => driver_update(running, dice),
         1 => other_majors(running, dice),
         2 => gpu_comes_or_goes(running, dice),
+        3 | 4 => switched(running, dice),
         _ => repartition(running, dice),
     }
 }
@@ -212,17 +213,31 @@ fn gpu_comes_or_goes(running: &Running, dice: &mut Dice) -> (Machine, Vec<Step>)
     (machine, steps)
 }
 
-/// MIG devices are destroyed and others made, on one GPU.
+/// MIG devices are destroyed and others made, on one GPU; or none, and its mode may be switched without any.
 fn repartition(running: &Running, dice: &mut Dice) -> (Machine, Vec<Step>) {
     let mut machine = running.machine.clone();
     let which = dice.below(machine.gpus.len());
     let gpu = &mut machine.gpus[which];
     gpu.mig_enabled = !dice.once_in(4);
-    gpu.mig = match gpu.mig_enabled {
+    gpu.mig = match gpu.mig_enabled && !dice.once_in(4) {
         true => (1..=u32::try_from(1 + dice.below(4)).unwrap()).map(|slot| part(slot, dice)).collect(),
         false => Vec::new(),
     };
     let steps = exchange(&running.machine, &machine, dice);
+    (machine, steps)
+}
+
+/// How many steps pass before anything else happens to a machine whose mode was switched.
+const AFTER_A_SWITCH: usize = 16;
+
+/// The MIG mode of a GPU without MIG devices is switched, and the kernel's files stay as they are for a while.
+fn switched(running: &Running, dice: &mut Dice) -> (Machine, Vec<Step>) {
+    let mut machine = running.machine.clone();
+    let Some(gpu) = machine.gpus.iter_mut().find(|gpu| gpu.mig.is_empty()) else { return repartition(running, dice) };
+    gpu.mig_enabled = !gpu.mig_enabled;
+    let folder = Step::Folder(format!("/proc/driver/nvidia/capabilities/gpu{}/mig", gpu.minor));
+    let mut steps = faces(&machine, is_state);
+    steps.extend(std::iter::repeat_n(folder, AFTER_A_SWITCH));
     (machine, steps)
 }
 

@@ -2,7 +2,7 @@
 //! machine's files by other code than the one under test.
 
 use crate::running::Running;
-use machine::{Machine, STATE_FILE};
+use machine::{Gpu, Machine, STATE_FILE};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -91,8 +91,22 @@ fn mig(running: &Running) -> BTreeMap<(u64, u64, u64), [u64; 2]> {
     found
 }
 
-/// What is wrong with what a container was given, if anything. `asked` is a device's name without its kind.
-pub fn wrong(running: &Running, document: &Value, asked: &str) -> Vec<String> {
+/// GPUs in MIG mode without a MIG device, by bus id, if NVML says the same as the kernel. Nothing but NVML tells that they are not to
+/// be had whole.
+pub fn idle(running: &Running) -> BTreeSet<String> {
+    let machine = nvml(running, &Kernel::look(running));
+    let gpus = machine.into_iter().flat_map(|machine| machine.gpus);
+    gpus.filter(is_idle).map(|gpu| gpu.bus_id).collect()
+}
+
+fn is_idle(gpu: &Gpu) -> bool {
+    gpu.mig_enabled && gpu.mig.is_empty()
+}
+
+/// What is wrong with what a container was given, if anything. `asked` is a device's name without its kind. That a GPU is in MIG
+/// mode without a MIG device a start has to know only if it is among those that are `told`: NVML is slow, and is not asked at
+/// each start whether a mode has been switched (D-96).
+pub fn wrong(running: &Running, document: &Value, asked: &str, told: &BTreeSet<String>) -> Vec<String> {
     let kernel = Kernel::look(running);
     let mut wrong = Vec::new();
     let nodes = nodes(document);
@@ -103,7 +117,7 @@ pub fn wrong(running: &Running, document: &Value, asked: &str) -> Vec<String> {
     }
     wrong.extend(wrong_mounts(running, document));
     if let Some(machine) = nvml(running, &kernel) {
-        wrong.extend(wrong_device(&kernel, &machine, &nodes, asked));
+        wrong.extend(wrong_device(&kernel, &machine, &nodes, asked, told));
     }
     wrong
 }
@@ -162,15 +176,21 @@ fn wrong_device(
     machine: &Machine,
     nodes: &BTreeMap<String, (u64, u64)>,
     asked: &str,
+    told: &BTreeSet<String>,
 ) -> Option<String> {
-    let gpus: BTreeSet<u64> = nodes
+    let unheard = machine.gpus.iter().filter(|gpu| is_idle(gpu) && !told.contains(&gpu.bus_id));
+    let unheard: BTreeSet<u64> = unheard.map(|gpu| u64::from(gpu.minor)).filter(|_| asked == "all").collect();
+    let given: BTreeSet<u64> = nodes
         .iter()
         .filter_map(|(path, (_, minor))| path.strip_prefix("/dev/nvidia")?.parse::<u64>().ok().map(|_| *minor))
         .collect();
     let caps: BTreeSet<u64> =
         nodes.iter().filter(|(path, _)| path.starts_with("/dev/nvidia-caps/")).map(|(_, (_, minor))| *minor).collect();
-    let wanted = wanted(kernel, machine, asked);
-    let Some((want_gpus, want_caps)) = wanted else { return Some(format!("{asked} is no device of this machine")) };
+    let gpus = &given - &unheard;
+    let Some((want_gpus, want_caps)) = wanted(kernel, machine, asked) else {
+        let is_right = !given.is_empty() && gpus.is_empty() && caps.is_empty();
+        return (!is_right).then(|| format!("{asked} is no device of this machine"));
+    };
     ((&gpus, &caps) != (&want_gpus, &want_caps))
         .then(|| format!("{asked} is GPUs {want_gpus:?} with capabilities {want_caps:?}, not {gpus:?} with {caps:?}"))
 }

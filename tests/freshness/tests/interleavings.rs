@@ -11,7 +11,7 @@ use freshness::{
 };
 use machine::{Machine, STATE_FILE};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     env, fs,
     path::PathBuf,
     thread,
@@ -34,6 +34,8 @@ struct World {
     /// Steps that are still to come, and what the machine is after them.
     pending: VecDeque<Step>,
     next: Option<Machine>,
+    /// GPUs in MIG mode without a MIG device, by bus id, of which everybody has to know: a spec was made since they are so.
+    told: BTreeSet<String>,
     /// What happened, for whoever has to find out why something went wrong.
     story: Vec<String>,
     counts: BTreeMap<&'static str, usize>,
@@ -50,9 +52,17 @@ fn no_container_starts_with_what_is_not_there() {
         println!("{}", world.story.join("\n"));
     }
     println!("seed {seed}: {:?}", world.counts);
-    for what in
-        ["cdi started", "cdi refused", "jit started", "jit refused", "refreshed", "not refreshed", "killed", "stale"]
-    {
+    for what in [
+        "cdi started",
+        "cdi refused",
+        "jit started",
+        "jit refused",
+        "refreshed",
+        "not refreshed",
+        "killed",
+        "stale",
+        "told",
+    ] {
         assert!(world.counts.get(what).is_some_and(|count| *count > 10), "{what} hardly happened: {:?}", world.counts);
     }
 }
@@ -72,6 +82,7 @@ impl World {
             folder,
             pending: VecDeque::new(),
             next: None,
+            told: BTreeSet::new(),
             story: Vec::new(),
             counts: BTreeMap::new(),
         };
@@ -112,6 +123,7 @@ impl World {
             let Some(step) = self.pending.pop_front() else { break };
             self.tell(format!("{step:?}"));
             step.take(&mut self.running);
+            self.forget();
         }
         if self.pending.is_empty()
             && let Some(next) = self.next.take()
@@ -121,11 +133,23 @@ impl World {
         self.count("step");
     }
 
+    /// What has changed since nobody was told.
+    fn forget(&mut self) {
+        let machine: Machine = serde_json::from_str(&self.running.read(STATE_FILE)).unwrap();
+        let is_idle = |bus_id: &String| {
+            machine.gpus.iter().any(|gpu| gpu.bus_id == *bus_id && gpu.mig_enabled && gpu.mig.is_empty())
+        };
+        self.told.retain(is_idle);
+    }
+
     fn refresh(&mut self) {
         let done = self.running.run(&format!("nvidia-ctk --quiet cdi generate --output={SPEC} 2>$D/err"));
         self.tell(format!("refresh: {done} {}", self.error()));
         self.count(if done == 0 { "refreshed" } else { "not refreshed" });
         assert!(done == 0 || self.error().contains("[CORTEN-E"), "{}", self.error());
+        if done == 0 {
+            self.told.extend(truth::idle(&self.running));
+        }
         self.check_files(&["nvidia.yaml"]);
     }
 
@@ -178,7 +202,11 @@ impl World {
         }
         self.count(started);
         let document = serde_json::from_str(&text).unwrap_or_else(|error| panic!("torn: {error}\n{}", self.tale()));
-        let wrong = truth::wrong(&self.running, &document, &asked);
+        let idle = truth::idle(&self.running);
+        if !idle.is_empty() {
+            self.count(if idle.is_subset(&self.told) { "told" } else { "untold" });
+        }
+        let wrong = truth::wrong(&self.running, &document, &asked, &self.told);
         assert!(wrong.is_empty(), "{}\nlog: {log}\n{}", wrong.join("\n"), self.tale());
     }
 
@@ -189,6 +217,10 @@ impl World {
         let machine = machine[self.dice.below(3)].unwrap_or(&seen).clone();
         let gpu = self.dice.below(machine.gpus.len());
         let parts = &machine.gpus[gpu].mig;
+        // Only `all` depends on it.
+        if !self.told.is_empty() && self.dice.once_in(3) {
+            return "all".to_owned();
+        }
         match self.dice.below(6) {
             0 => "all".to_owned(),
             1 => gpu.to_string(),

@@ -8,8 +8,7 @@ use crate::{
     codes::Code,
     fault::{Fault, Result},
     modules,
-    recipe::Recipe,
-    version::VERSION,
+    recipe::{Likeness, Recipe},
 };
 use cdi::{Origin, Registry, Review, Spec};
 use host::SharedNodes;
@@ -38,15 +37,29 @@ pub fn review(registry: &mut Registry, names: &[String], config: &Config, start:
 
 /// What the spec would be now, if that is something else.
 fn renewed(spec: &Spec, origin: &Origin, recipe: &Recipe, config: &Config, start: bool) -> Result<Option<Spec>> {
-    let mut inventory = recipe.look()?;
-    if start && inventory.nodes.ctl.is_some() && modules::load(&gone(spec, &inventory.nodes), config) {
-        inventory = recipe.look()?;
+    let mut look = recipe.look()?;
+    let nodes = &look.inventory.nodes;
+    if start && nodes.ctl.is_some() && modules::load(&gone(spec, nodes), config) {
+        look = recipe.look()?;
     }
-    if origin.maker == VERSION && origin.machine == recipe.machine(&inventory) {
+    let likeness = look.likeness(origin);
+    if likeness == Likeness::Same {
         return Ok(None);
     }
-    recipe.ask_nvml(&mut inventory, config)?;
-    let new = recipe.spec(&inventory)?.ok_or_else(|| {
+    match recipe.ask_nvml(&mut look, config, false) {
+        // Nothing speaks against it.
+        Err(fault) if likeness == Likeness::Perhaps => {
+            log::warn!(
+                "{fault}; so it is not known whether a GPU has been switched to MIG mode since the spec was made"
+            );
+            return Ok(None);
+        }
+        asked => asked?,
+    }
+    if look.likeness(origin) == Likeness::Same {
+        return Ok(None);
+    }
+    let new = recipe.spec(&look.inventory)?.ok_or_else(|| {
         Fault::new(Code::DeviceUnknown, "none of its devices is on this machine any more").next("Remove the file")
     })?;
     Ok(Some(new).filter(|new| new.digest() != origin.content))

@@ -105,7 +105,7 @@ fn gpus(text: &mut String, inventory: &Inventory) {
 
 /// The MIG devices of one GPU, with the names by which they can be asked for where NVML told them.
 fn mig(text: &mut String, gpu: &Gpu, inventory: &Inventory) {
-    let facts = inventory.nvml.iter().flat_map(|nvml| &nvml.gpus).find(|facts| facts.uuid == gpu.uuid);
+    let facts = inventory.facts(gpu);
     for device in &gpu.mig {
         let known = facts
             .into_iter()

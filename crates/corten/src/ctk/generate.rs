@@ -17,10 +17,10 @@ use super::{
 use crate::{
     codes::Code,
     fault::{Fault, Result},
-    recipe::{self, Recipe},
+    recipe::{self, Look, Recipe},
 };
 use cdi::{Format, Spec};
-use host::{Inventory, Platform};
+use host::Platform;
 use oci::HostPath;
 use order::{Order, later_mode};
 use plan::spec::{self, SpecMode, SpecOptions};
@@ -31,8 +31,8 @@ use subject::Subject;
 pub fn run(values: &Values) -> Result<()> {
     let order = Order::read(values)?;
     let subject = Subject::of(values)?;
-    let (inventory, options) = subject.inventory(options(values, &order), order.is_auto())?;
-    let draft = spec::draft(&inventory, &options).map_err(|error| recipe::fault(&error).within(FAILED))?;
+    let (look, options) = subject.look(options(values, &order), order.is_auto())?;
+    let draft = spec::draft(&look.inventory, &options).map_err(|error| recipe::fault(&error).within(FAILED))?;
     for remark in &draft.remarks {
         log::warn!("{remark}");
     }
@@ -44,23 +44,23 @@ pub fn run(values: &Values) -> Result<()> {
     let recipe = subject.recipe(options);
     let put = |spec: &Spec, part: Option<&str>, file: Option<&Path>| {
         let recipe = recipe.clone().map(|recipe| Recipe { part: part.map(str::to_owned), ..recipe });
-        put(spec, recipe.as_ref(), &inventory, file, order.format)
+        put(spec, recipe.as_ref(), &look, file, order.format)
     };
     put(&spec, None, order.output.as_deref())?;
     parts::write(&draft.parts(), &spec, &order, put)
 }
 
 /// Writes one specification, unless its file has a better one.
-fn put(spec: &Spec, recipe: Option<&Recipe>, inventory: &Inventory, file: Option<&Path>, format: Format) -> Result<()> {
+fn put(spec: &Spec, recipe: Option<&Recipe>, look: &Look, file: Option<&Path>, format: Format) -> Result<()> {
     if let (Some(file), Some(recipe)) = (file, recipe) {
-        let lost = worse::lost(file, spec, recipe, inventory);
+        let lost = worse::lost(file, spec, recipe, &look.inventory);
         if !lost.is_empty() {
             let (file, lost) = (file.display(), lost.join(", "));
             log::warn!("{file} is left as it is: NVML does not report {lost} just now, which this machine still has");
             return Ok(());
         }
     }
-    output::write(spec, recipe.map(|recipe| recipe.origin(spec, inventory)).as_ref(), file, format)?;
+    output::write(spec, recipe.map(|recipe| recipe.origin(spec, look)).as_ref(), file, format)?;
     log::info!("Generated CDI spec with version {}", spec.cdi_version);
     if spec.all_edits().any(|edits| !edits.additional_gids.is_empty()) {
         // It says only that the devices are unresolvable; docs/engines.md.

@@ -5,11 +5,12 @@
 
 use crate::{claims, recipe::Recipe};
 use cdi::{Device, DeviceNode, Found, Spec};
-use host::{Inventory, Node};
+use host::{Gpu, Inventory, MigDevice, MigFacts, Node};
 use std::{collections::BTreeSet, path::Path};
 
-/// Devices of the spec in `file` that `new` lacks although the kernel still has them, if all that the old spec says is true. Then
-/// the old one is the better one. A spec that was made in another way, or edited, is not compared.
+/// Devices of the spec in `file` that `new` lacks because NVML does not report them, although the kernel still has them, if all
+/// that the old spec says is true. Then the old one is the better one. A spec that was made in another way, or edited, is not
+/// compared.
 pub fn lost(file: &Path, new: &Spec, recipe: &Recipe, inventory: &Inventory) -> Vec<String> {
     let Ok((old, Some(origin))) = Spec::read_file_with_origin(file) else { return Vec::new() };
     let found: Vec<_> = old.all_edits().map(|edits| Found { file, edits, reviewed: false }).collect();
@@ -25,8 +26,8 @@ pub fn lost(file: &Path, new: &Spec, recipe: &Recipe, inventory: &Inventory) -> 
     if new.devices.iter().any(is_renamed) {
         return Vec::new();
     }
-    let units = units(inventory);
-    let is_lost = |unit: &Unit| units.contains(unit) && !now.contains(unit);
+    let unreported = unreported(inventory);
+    let is_lost = |unit: &Unit| unreported.contains(unit) && !now.contains(unit);
     let lost = old.devices.iter().filter(|device| is_lost(&unit(device)));
     lost.map(|device| device.name.clone()).collect()
 }
@@ -34,14 +35,24 @@ pub fn lost(file: &Path, new: &Spec, recipe: &Recipe, inventory: &Inventory) -> 
 /// The nodes that tell a GPU or MIG device from others, by path and numbers.
 type Unit = BTreeSet<(String, i64, i64)>;
 
-/// What the kernel has to offer: GPUs that are not partitioned, and MIG devices.
-fn units(inventory: &Inventory) -> Vec<Unit> {
+/// What the kernel has to offer and NVML does not report: GPUs that are not partitioned, and MIG devices. A GPU that it does
+/// report may have been switched to MIG mode; then it is not to be had whole, whatever it was before.
+fn unreported(inventory: &Inventory) -> Vec<Unit> {
     let node = |node: &Node| (node.path.to_string(), i64::from(node.major), i64::from(node.minor));
-    let of_gpu = |gpu: &host::Gpu| -> Vec<Unit> {
-        let parts = gpu.mig.iter().map(|mig| [&gpu.node, &mig.gpu_instance_node, &mig.compute_instance_node]);
+    let of_gpu = |gpu: &Gpu| -> Vec<Unit> {
+        let facts = inventory.facts(gpu);
+        let is_reported = |mig: &MigDevice| {
+            let same = |known: &MigFacts| {
+                (known.gpu_instance, known.compute_instance) == (mig.gpu_instance, mig.compute_instance)
+            };
+            facts.is_some_and(|facts| facts.mig.iter().any(same))
+        };
+        let parts = gpu.mig.iter().filter(|mig| !is_reported(mig));
         match gpu.mig.is_empty() {
-            true => vec![Unit::from([node(&gpu.node)])],
-            false => parts.map(|nodes| nodes.into_iter().map(node).collect()).collect(),
+            true => facts.is_none().then(|| Unit::from([node(&gpu.node)])).into_iter().collect(),
+            false => parts
+                .map(|mig| [&gpu.node, &mig.gpu_instance_node, &mig.compute_instance_node].map(node).into())
+                .collect(),
         }
     };
     inventory.gpus.iter().flat_map(of_gpu).collect()

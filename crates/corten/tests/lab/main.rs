@@ -16,6 +16,7 @@ mod legacy;
 mod litter;
 mod machine_state;
 mod mig;
+mod mig_mode;
 mod modules;
 mod mps;
 mod nodes;

@@ -51,7 +51,8 @@ fn gpu(nodes: &mut Nodes, index: u32, information: &Information, node: Node, drm
     let Information { model, uuid, bus_id, minor, .. } = information.clone();
     if uuid.is_empty() {
         nodes.remarks.push(format!(
-            "The driver has not initialised GPU {bus_id} yet, so its UUID is unknown; start nvidia-persistenced, or run nvidia-smi once."
+            "The driver had not initialised GPU {bus_id} yet when the kernel was looked at, so its UUID could only come \
+             from NVML; start nvidia-persistenced, or run nvidia-smi once."
         ));
     }
     let drm = if drm { drm_nodes(nodes, &bus_id) } else { Vec::new() };

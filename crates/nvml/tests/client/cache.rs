@@ -64,6 +64,7 @@ fn the_hosts_fingerprint_survives_the_file() {
         library: ask.library,
         user: ask.user,
         expected: ask.expected.clone(),
+        anew: false,
         timeout: ask.timeout,
         cache: ask.cache,
     };
@@ -212,4 +213,24 @@ fn too_few_devices_are_asked_for_again_and_believed_in_the_end() {
     assert_eq!(stage.runs(), once);
     facts(&ask).unwrap();
     assert_eq!(stage.runs(), 2 * once, "an answer that contradicts the kernel is not kept");
+}
+
+/// The kernel's files are the same whether MIG mode is on or off, as long as there is no MIG device.
+#[test]
+fn mig_mode_that_nothing_tells_of_is_asked_again_where_it_matters() {
+    for (behaviour, anew, runs) in [
+        ("not-switchable", true, 1),
+        ("mig-off", false, 1),
+        ("mig-off", true, 2),
+        ("mig-on-and-empty", false, 2),
+        ("mig-on-and-empty", true, 2),
+    ] {
+        let stage = Stage::new();
+        let mut ask = stage.ask(behaviour);
+        ask.expected = Expected(BTreeMap::from([("0000:07:00.0".into(), BTreeSet::new())]));
+        facts(&ask).unwrap();
+        ask.anew = anew;
+        facts(&ask).unwrap();
+        assert_eq!(stage.runs(), runs, "{behaviour}, {anew}");
+    }
 }

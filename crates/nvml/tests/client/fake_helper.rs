@@ -54,6 +54,9 @@ fn main() {
         "closed-to-nobody" if is_nobody() => refuse(9, "Driver Not Loaded"),
         "closed-to-nobody" => answer("550.54.14"),
         "refuse" => refuse(18, "Driver/library version mismatch"),
+        "not-switchable" => answer_with(&gpu(false, false)),
+        "mig-off" => answer_with(&gpu(true, false)),
+        "mig-on-and-empty" => answer_with(&gpu(true, true)),
         "describe-yourself" => answer(&description()),
         other => panic!("no such behaviour: {other}"),
     }
@@ -69,6 +72,15 @@ fn hang() {
 fn answer(version: &str) {
     let version = version.replace('\n', ";").replace('\t', " ");
     println!(r#"{{"driver_version":"{version}","cuda_version":[12,4],"gpus":[]}}"#);
+}
+
+/// One GPU without MIG devices.
+fn gpu(capable: bool, enabled: bool) -> String {
+    format!(r#"{{"uuid":"GPU-1","bus_id":"0000:07:00.0","mig_capable":{capable},"mig_enabled":{enabled}}}"#)
+}
+
+fn answer_with(gpu: &str) {
+    println!(r#"{{"driver_version":"550.54.14","gpus":[{gpu}]}}"#);
 }
 
 fn refuse(code: u32, words: &str) {

@@ -32,6 +32,7 @@ impl Stage {
             fingerprint: "this boot".into(),
             user: None,
             expected: Expected::default(),
+            anew: false,
             timeout: Duration::from_secs(30),
             cache: CachePlace(vec![host_path(&self.folder())]),
         }

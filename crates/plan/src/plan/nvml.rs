@@ -13,6 +13,7 @@ pub fn needs_nvml(request: &Request, inventory: &Inventory) -> Option<String> {
         return None;
     }
     mig_name(request)
+        .or_else(|| unused_gpu(request, inventory))
         .or_else(|| mig_modes(request, inventory))
         .or_else(|| mig_graphics(request, inventory))
         .or_else(|| requirement_on_facts(request))
@@ -22,6 +23,24 @@ fn mig_name(request: &Request) -> Option<String> {
     let DeviceRequest::Ids(names) = &request.devices else { return None };
     let name = names.iter().find(|name| matches!(name.id, DeviceId::MigIndex(..) | DeviceId::MigUuid(_)))?;
     Some(format!("{} asks for MIG device {}, which only NVML can find", name.from, name.text))
+}
+
+/// The kernel learns a GPU's UUID, and shows that it could be partitioned, when the GPU is first used after boot.
+fn unused_gpu(request: &Request, inventory: &Inventory) -> Option<String> {
+    let gpu = inventory.gpus.iter().find(|gpu| gpu.uuid.is_empty())?;
+    let depends = match &request.devices {
+        DeviceRequest::All => true,
+        DeviceRequest::None => false,
+        DeviceRequest::Ids(names) => {
+            names.iter().any(|name| matches!(name.id, DeviceId::GpuUuid(_) | DeviceId::MigOld { .. }))
+        }
+    };
+    depends.then(|| {
+        format!(
+            "{} depends on what only NVML knows of GPU {}, which has not been used since boot",
+            request.asked, gpu.index
+        )
+    })
 }
 
 fn mig_modes(request: &Request, inventory: &Inventory) -> Option<String> {

@@ -87,10 +87,13 @@ fn all<'a>(asked: &str, inventory: &'a Inventory) -> Result<Vec<Grant<'a>>, Plan
 
 /// Whether a GPU is partitioned. One with MIG devices is; of one that could have some only NVML knows.
 pub(crate) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
-    if !gpu.mig.is_empty() || !gpu.mig_capable {
-        return Some(!gpu.mig.is_empty());
+    if !gpu.mig.is_empty() {
+        return Some(true);
     }
-    facts(gpu, inventory).map(|facts| facts.mig_enabled)
+    match facts(gpu, inventory) {
+        Some(facts) => Some(facts.mig_enabled),
+        None => (!gpu.mig_capable).then_some(false),
+    }
 }
 
 /// NVML lists all MIG devices of a GPU that the kernel has. Where it does not, as while devices are being made, its slots may be
@@ -107,7 +110,7 @@ pub(crate) fn slots_hold(gpu: &Gpu, inventory: &Inventory) -> bool {
 
 /// What NVML knows about a GPU.
 pub(crate) fn facts<'a>(gpu: &Gpu, inventory: &'a Inventory) -> Option<&'a GpuFacts> {
-    inventory.nvml.as_ref()?.gpus.iter().find(|facts| facts.uuid.eq_ignore_ascii_case(&gpu.uuid))
+    inventory.facts(gpu)
 }
 
 fn unknown(fact: String, asked: &str, inventory: &Inventory) -> PlanError {

@@ -428,6 +428,8 @@ fn nvml_is_asked_only_when_needed() {
     blind.nvml = None;
     let mut idle = blind.clone();
     idle.gpus[0].mig_capable = true;
+    let mut unused = blind.clone();
+    unused.gpus[2].uuid.clear();
     for (env, inventory, needs, works) in [
         ("0", &blind, false, true),
         ("all", &blind, false, true),
@@ -437,6 +439,9 @@ fn nvml_is_asked_only_when_needed() {
         ("MIG-33333333", &blind, true, false),
         ("all", &idle, true, false),
         ("0", &idle, false, true),
+        ("all", &unused, true, true),
+        ("GPU-aaaaaaaa", &unused, true, false),
+        ("0", &unused, false, true),
         ("none NVIDIA_REQUIRE_X=arch>=1", &blind, false, true),
         ("0 NVIDIA_REQUIRE_X=arch>=1", &blind, true, false),
         ("0 NVIDIA_REQUIRE_X=driver>=1", &blind, false, true),

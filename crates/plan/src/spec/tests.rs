@@ -251,6 +251,8 @@ fn names_follow_the_strategies_and_ids_choose() {
         (&[Index], &["1:3", "GPU-4cf8db2d"], false, &["0", "1:3"]),
         (&[Uuid], &[MIG], true, &[MIG, "all"]),
         (&[Index], &["0", "none"], true, &["none"]),
+        (&[Index], &["none", "all"], true, &["none"]),
+        (&[Index], &["0", "all", "none"], false, &["0", "1:3"]),
     ] {
         let devices = ids.iter().map(|&id| id.to_owned()).collect();
         let options = SpecOptions { strategies: strategies.to_vec(), devices, all_device, ..options(SpecMode::Nvml) };

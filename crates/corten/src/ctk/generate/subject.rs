@@ -1,7 +1,11 @@
 //! What is to be described: this machine, or one that a file describes and of which nothing is here.
 
 use super::{FAILED, Order, Values, check_platform, places, usage};
-use crate::{fault::Result, machine, recipe::Recipe};
+use crate::{
+    fault::Result,
+    machine,
+    recipe::{Look, Recipe},
+};
 use host::{Described, Inventory, Roots, Wanted};
 use oci::HostPath;
 use plan::{Config, spec::SpecOptions};
@@ -40,20 +44,21 @@ impl Subject {
     }
 
     /// The machine, as far as the options want it, and the options with the root that was looked into.
-    pub fn inventory(&self, options: SpecOptions, auto: bool) -> Result<(Inventory, SpecOptions)> {
+    pub fn look(&self, options: SpecOptions, auto: bool) -> Result<(Look, SpecOptions)> {
         match self {
             Subject::Here { roots, config, as_nvml_does } => {
                 let options = SpecOptions { driver_root: roots.driver.clone(), ..options };
                 let recipe = Recipe { options, roots: roots.clone(), part: None };
-                let mut inventory = match as_nvml_does {
+                let mut look = match as_nvml_does {
                     true => recipe.look_as_nvml_does(config).map_err(|fault| fault.within(FAILED))?,
                     false => recipe.look()?,
                 };
                 if auto {
-                    check_platform(inventory.platform)?;
+                    check_platform(look.inventory.platform)?;
                 }
-                recipe.ask_nvml(&mut inventory, config).map_err(|fault| fault.within(FAILED))?;
-                Ok((inventory, recipe.options))
+                // Whoever makes a spec often does so because something has changed.
+                recipe.ask_nvml(&mut look, config, true).map_err(|fault| fault.within(FAILED))?;
+                Ok((look, recipe.options))
             }
             Subject::There { file, root } => {
                 let wanted = options.mode.wanted(options.explicit_libraries);
@@ -63,7 +68,7 @@ impl Subject {
                 }
                 let driver_root = inventory.driver.as_ref().map(|driver| driver.root.clone());
                 let driver_root = root.clone().or(driver_root).unwrap_or(options.driver_root);
-                Ok((inventory, SpecOptions { driver_root, ..options }))
+                Ok((Look::elsewhere(inventory), SpecOptions { driver_root, ..options }))
             }
         }
     }

@@ -24,9 +24,12 @@ pub struct Device(*mut c_void);
 #[repr(transparent)]
 pub struct GpuInstance(*mut c_void);
 
+/// `NVML_ERROR_NOT_SUPPORTED`.
+pub const NOT_SUPPORTED: u32 = 3;
 /// `NVML_ERROR_NOT_FOUND`.
 pub const NOT_FOUND: u32 = 6;
-const FUNCTION_NOT_FOUND: u32 = 13;
+/// `NVML_ERROR_FUNCTION_NOT_FOUND`; also said of a function that the library lacks.
+pub const FUNCTION_NOT_FOUND: u32 = 13;
 /// The largest text buffer that NVML asks for.
 const TEXT: usize = 96;
 

@@ -3,7 +3,7 @@
 //! Only the first questions must be answered. A GPU that answers nothing (lost, closed to this user) or a MIG device in
 //! the middle of being destroyed is left out with a note on stderr; it does not spoil the rest.
 
-use crate::library::{Device, Library, NOT_FOUND};
+use crate::library::{Device, FUNCTION_NOT_FOUND, Library, NOT_FOUND, NOT_SUPPORTED};
 use host::{Addressing, GpuFacts, MigFacts, NvmlFacts};
 use nvml::wire::Complaint;
 use std::io::Write;
@@ -30,13 +30,17 @@ fn gpu(nvml: &Library, index: u32) -> Result<GpuFacts, Complaint> {
     let device = nvml.device(index)?;
     let uuid = nvml.uuid(device)?;
     let (domain, bus, slot) = nvml.pci(device)?;
-    let mig_enabled = nvml.mig_enabled(device).unwrap_or(false);
+    let mig_mode = nvml.mig_enabled(device);
+    let mig_enabled = matches!(mig_mode, Ok(true));
     Ok(GpuFacts {
         bus_id: format!("{domain:04x}:{bus:02x}:{slot:02x}.0"),
         minor: nvml.minor(device)?,
         name: noted(&uuid, nvml.name(device)).unwrap_or_default(),
         brand: brand(noted(&uuid, nvml.brand(device)).unwrap_or_default()).to_owned(),
         compute_capability: noted(&uuid, nvml.compute_capability(device)),
+        // What else it may complain of passes, and says nothing of the GPU.
+        mig_capable: !mig_mode
+            .is_err_and(|complaint| matches!(complaint.code, Some(NOT_SUPPORTED | FUNCTION_NOT_FOUND))),
         mig_enabled,
         // Drivers before 580 lack the function, so that they do not say it is not worth a note.
         addressing: nvml.addressing_mode(device).ok().and_then(addressing),

@@ -161,3 +161,25 @@ fn every_part_has_a_reason() {
     assert_eq!(common.len(), draft.spec().container_edits.mounts.len() + 2 + 6);
     assert!(common.iter().all(|reason| reason.request == "--mode=nvml" && !reason.rule.is_empty()), "{common:?}");
 }
+
+/// After boot the kernel learns a GPU's UUID when the GPU is first used.
+#[test]
+fn gpus_that_have_not_been_used_get_their_names_from_nvml() {
+    let mut used = machine();
+    let facts = used.nvml.as_mut().unwrap();
+    for (facts, gpu) in facts.gpus.iter_mut().zip(&used.gpus) {
+        facts.bus_id.clone_from(&gpu.bus_id);
+    }
+    let strategies = vec![NameStrategy::Index, NameStrategy::Uuid];
+    let asked = SpecOptions { strategies, ..options(SpecMode::Nvml) };
+    let mut unused = Inventory { nvml: None, ..used.clone() };
+    for gpu in &mut unused.gpus {
+        gpu.uuid.clear();
+        gpu.mig_capable = false;
+    }
+    assert!(needs_nvml(&unused, &asked));
+    let by_index = SpecOptions { devices: vec!["0".to_owned()], ..asked.clone() };
+    assert!(needs_nvml(&unused, &by_index) && !needs_nvml(&Inventory { nvml: None, ..used.clone() }, &by_index));
+    unused.learn(used.nvml.clone().unwrap());
+    assert_eq!(spec(&unused, &asked).unwrap(), spec(&used, &asked).unwrap());
+}
