@@ -43,7 +43,8 @@ pub struct Ask<F> {
     /// What the kernel lists, so that an answer that saw less because nodes are closed is found out, and one that saw something
     /// else because devices were just being made is not kept.
     pub expected: Expected,
-    /// What may have changed since, and nothing shows, is asked for again: MIG mode of GPUs without MIG devices.
+    /// What may have changed since, and nothing shows, is asked for again: MIG mode of GPUs without MIG devices. Where there is no
+    /// new answer, the last one has to do.
     pub anew: bool,
     /// How long the helper may take.
     pub timeout: Duration,
@@ -102,7 +103,7 @@ pub fn facts<F>(ask: &Ask<F>) -> Result<NvmlFacts, NvmlError>
 where
     F: Serialize + DeserializeOwned + PartialEq,
 {
-    if let Some(facts) = ask.cache.folders_to_read().find_map(|folder| believed(ask, &folder)) {
+    if let Some(facts) = ask.cache.folders_to_read().find_map(|folder| believed(ask, &folder, ask.anew)) {
         return Ok(facts);
     }
     let Some(folder) = ask.cache.folder_to_write() else {
@@ -112,11 +113,20 @@ where
         log::warn!("{}: locked for longer than asking NVML may take; asking without the cache", folder.path());
         return answer(ask, false).map(|answer| answer.facts);
     };
-    if let Some(facts) = believed(ask, &folder) {
+    if let Some(facts) = believed(ask, &folder, ask.anew) {
         return Ok(facts);
     }
     let root_was_needed = cache::read::<F>(&folder).is_some_and(|kept| kept.asked_as_root);
-    let answer = answer(ask, root_was_needed)?;
+    let answer = match (answer(ask, root_was_needed), ask.anew) {
+        (Err(error), true) => {
+            let Some(facts) = believed(ask, &folder, false) else { return Err(error) };
+            log::warn!(
+                "{error}; so it is not known whether a GPU has been switched to MIG mode since NVML last answered"
+            );
+            return Ok(facts);
+        }
+        (answer, _) => answer?,
+    };
     match ask.expected.is_just(&answer.facts) {
         true => cache::keep(&lock, &answer.kept(&ask.fingerprint)),
         false => log::info!("NVML lists other devices than the kernel just now; its answer is not kept"),
@@ -127,13 +137,13 @@ where
 /// How much longer than the helper another caller may hold the lock.
 const LOCK_GRACE: Duration = Duration::from_secs(1);
 
-fn believed<F: DeserializeOwned + PartialEq>(ask: &Ask<F>, folder: &Folder) -> Option<NvmlFacts> {
+fn believed<F: DeserializeOwned + PartialEq>(ask: &Ask<F>, folder: &Folder, anew: bool) -> Option<NvmlFacts> {
     let kept = cache::read::<F>(folder)?;
     if kept.fingerprint != ask.fingerprint {
         log::info!("{}: the machine has changed since NVML was asked", folder.path());
         return None;
     }
-    if kept.facts.gpus.iter().any(|gpu| is_open(gpu, ask.anew)) {
+    if kept.facts.gpus.iter().any(|gpu| is_open(gpu, anew)) {
         log::debug!("{}: MIG mode may have been switched since NVML was asked", folder.path());
         return None;
     }

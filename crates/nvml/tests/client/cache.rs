@@ -234,3 +234,16 @@ fn mig_mode_that_nothing_tells_of_is_asked_again_where_it_matters() {
         assert_eq!(stage.runs(), runs, "{behaviour}, {anew}");
     }
 }
+
+/// As where device nodes are missing.
+#[test]
+fn where_nvml_does_not_answer_anew_its_last_word_counts() {
+    for (behaviour, counts) in [("mig-off", true), ("mig-on-and-empty", false)] {
+        let stage = Stage::new();
+        let mut ask = stage.ask(behaviour);
+        ask.expected = Expected(BTreeMap::from([("0000:07:00.0".into(), BTreeSet::new())]));
+        facts(&ask).unwrap();
+        let (library, anew) = (stage.ask("refuse").library, true);
+        assert_eq!(facts(&Ask { library, anew, ..ask }).is_ok(), counts, "{behaviour}");
+    }
+}
