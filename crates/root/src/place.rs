@@ -1,16 +1,16 @@
 //! Puts links and files into the root: each whole or not at all, and all of them or none.
 
-use crate::{ContainerRoot, Defence, Owner, RootError, folders::Folders, mount::Point};
+mod make;
+
+use crate::{ContainerRoot, RootError, folders::Folders, mount::Point};
+use make::TAKEN;
 use oci::ContainerPath;
 use rustix::{
-    fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Uid, chownat, fchmod, fchown, fstat, mkdirat, openat,
-        renameat, renameat_with, statat, symlinkat, unlinkat,
-    },
+    fd::{AsRawFd, OwnedFd, RawFd},
+    fs::{AtFlags, FileType, RenameFlags, renameat, renameat_with, statat, unlinkat},
     io::Errno,
 };
-use std::{collections::HashMap, fs::File, io::Write, rc::Rc};
+use std::{collections::HashMap, rc::Rc};
 
 /// How spare names end.
 const SPARE: &str = ".corten";
@@ -47,15 +47,16 @@ impl<'a> Placer<'a> {
         let owner = self.folders.root.owner();
         let folder = self.folder(&at.parent(), 0o755)?;
         let born_right = self.born_right.get(&folder.as_raw_fd()).copied();
-        match make_link(&folder, at.file_name(), target, owner, born_right) {
+        match make::link(&folder, at.file_name(), target, owner, born_right) {
             Ok(right) => {
                 self.born_right.insert(folder.as_raw_fd(), right);
                 self.journal.push(Change::New(folder, at.file_name().to_owned()));
                 Ok(())
             }
             Err(Errno::EXIST) => {
-                self.replace(folder, at, |folder, name| make_link(folder, name, target, owner, born_right).map(|_| 0))
+                self.replace(folder, at, |folder, name| make::link(folder, name, target, owner, born_right).map(|_| 0))
             }
+            Err(TAKEN) => Err(RootError::Contended(at.clone())),
             Err(error) => Err(RootError::failed("create", at)(error)),
         }
     }
@@ -71,11 +72,11 @@ impl<'a> Placer<'a> {
         let owner = self.folders.root.owner();
         let folder = self.folder(&at.parent(), folder_mode)?;
         #[cfg(feature = "undefended")]
-        if !Defence::NewFile.stands() {
+        if !crate::Defence::NewFile.stands() {
             let written = crate::undefended::write_in_place(&folder, at.file_name(), content);
             return written.map_err(|_| RootError::failed("write", at)(Errno::IO));
         }
-        self.replace(folder, at, |folder, name| make_file(folder, name, content, mode, owner))
+        self.replace(folder, at, |folder, name| make::file(folder, name, content, mode, owner))
     }
 
     /// Nothing, where a link or file was.
@@ -122,7 +123,7 @@ impl<'a> Placer<'a> {
 
     fn make_point(&mut self, folder: Rc<OwnedFd>, at: &ContainerPath, mode: u32) -> Result<(), RootError> {
         let name = at.file_name();
-        match make_file(&folder, name, b"", mode, self.folders.root.owner()) {
+        match make::file(&folder, name, b"", mode, self.folders.root.owner()) {
             Ok(inode) => {
                 self.journal.push(Change::Point(folder, name.to_owned(), inode));
                 Ok(())
@@ -163,15 +164,20 @@ impl<'a> Placer<'a> {
     }
 
     fn make_folder(&mut self, path: &ContainerPath, mode: u32) -> Result<Rc<OwnedFd>, RootError> {
-        let failed = || RootError::failed("create the folder", path);
         let parent = self.folder(&path.parent(), mode)?;
         let name = path.file_name();
-        mkdirat(&parent, name, Mode::from_raw_mode(mode)).map_err(failed())?;
-        self.journal.push(Change::Folder(parent.clone(), name.to_owned()));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = openat(&parent, name, flags, Mode::empty()).map_err(failed())?;
-        give(&folder, mode, self.folders.root.owner()).map_err(failed())?;
-        Ok(self.folders.remember(path, folder))
+        match make::folder(&parent, name, mode, self.folders.root.owner()) {
+            Ok(folder) => {
+                self.journal.push(Change::Folder(parent, name.to_owned()));
+                Ok(self.folders.remember(path, folder))
+            }
+            Err(TAKEN) => Err(RootError::Contended(path.clone())),
+            // Another start in the same root was faster.
+            Err(Errno::EXIST) => {
+                self.folders.open(path).map_err(|_| RootError::failed("create the folder", path)(Errno::EXIST))
+            }
+            Err(error) => Err(RootError::failed("create the folder", path)(error)),
+        }
     }
 
     /// Makes the thing under a spare name and moves it to its own.
@@ -185,7 +191,7 @@ impl<'a> Placer<'a> {
             let inode = match make(&folder, &spare) {
                 Ok(inode) => inode,
                 // Left by a process that was killed.
-                Err(Errno::EXIST) => {
+                Err(Errno::EXIST | TAKEN) => {
                     remove(&folder, &spare).map_err(RootError::failed("clear the way for", at))?;
                     continue;
                 }
@@ -280,63 +286,4 @@ fn remove(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
         Err(Errno::NOENT) => Ok(()),
         result => result,
     }
-}
-
-/// Makes a link, and says whether it belonged to `owner` from the start. The kernel gives all links that one process
-/// makes in one folder to the same owner (that of the folder's group where the folder is set-gid), so the first tells
-/// whether the others need to be given away: forty calls less.
-fn make_link(
-    folder: &OwnedFd,
-    name: &str,
-    target: &str,
-    owner: Owner,
-    born_right: Option<bool>,
-) -> Result<bool, Errno> {
-    symlinkat(target, folder, name)?;
-    let right = match born_right {
-        Some(known) => known,
-        None => {
-            let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            (status.st_uid, status.st_gid) == (owner.uid, owner.gid)
-        }
-    };
-    if !right {
-        let (uid, gid) = ids(owner);
-        chownat(folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    Ok(right)
-}
-
-fn make_file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<u64, Errno> {
-    let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    if !Defence::NoFollow.stands() {
-        flags.remove(OFlags::EXCL | OFlags::NOFOLLOW);
-    }
-    // An empty file has nothing to hide until it belongs to the right owner.
-    let at_first = if content.is_empty() { Mode::from_raw_mode(mode) } else { Mode::RUSR | Mode::WUSR };
-    let mut file = File::from(openat(folder, name, flags, at_first)?);
-    let made =
-        file.write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)).and_then(|()| {
-            let status = fstat(&file)?;
-            if (status.st_uid, status.st_gid, status.st_mode & 0o7777) != (owner.uid, owner.gid, mode) {
-                give(&file, mode, owner)?;
-            }
-            Ok(status.st_ino)
-        });
-    if made.is_err() {
-        // Nobody has taken note of it yet.
-        let _ = unlinkat(folder, name, AtFlags::empty());
-    }
-    made
-}
-
-/// Owner first: changing it clears bits of the mode.
-fn give(thing: impl AsFd, mode: u32, owner: Owner) -> Result<(), Errno> {
-    let (uid, gid) = ids(owner);
-    fchown(&thing, uid, gid)?;
-    fchmod(&thing, Mode::from_raw_mode(mode))
-}
-
-fn ids(owner: Owner) -> (Option<Uid>, Option<Gid>) {
-    (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
 }

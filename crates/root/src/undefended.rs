@@ -2,12 +2,13 @@
 //! to see that its attacks can succeed.
 
 use crate::{
+    Owner,
     defence::Defence,
     resolve::{self, Last},
 };
 use rustix::{
     fd::{AsRawFd, BorrowedFd, OwnedFd},
-    fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlink},
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chmodat, chownat, openat, openat2, readlink},
     io::Errno,
 };
 use std::{
@@ -57,6 +58,13 @@ pub(crate) fn leak(root: &OwnedFd) {
         // A duplicate is not closed by exec; a failure would only spare the attack its work.
         let _ = rustix::io::dup(root).map(std::mem::forget);
     }
+}
+
+/// What lies under the name now is given away: its owner, and the mode of a folder.
+pub(crate) fn give_by_name(folder: &OwnedFd, name: &str, owner: Owner, mode: Option<u32>) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+    chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    mode.map_or(Ok(()), |mode| chmodat(folder, name, Mode::from_raw_mode(mode), AtFlags::empty()))
 }
 
 /// What lies under the name is written to, whatever it is.

@@ -9,7 +9,7 @@
 //! * [`oracle`]: what must hold whatever an image holds.
 //! * [`container`]: attacks in real containers, under runc and crun; [`preload`]: code that waits for a loader.
 //! * [`paused`]: what a hook still has when it begins to work; [`race`]: images that change meanwhile;
-//!   [`scarce`]: disks that are full and trees that cannot be changed.
+//!   [`given`]: what is exchanged with what was just made; [`scarce`]: disks that are full and trees that cannot be changed.
 //!
 //! Each attack is also run on the build without the defence that it must meet, and has to succeed there: a test that cannot
 //! fail proves nothing.
@@ -18,6 +18,7 @@
 pub mod attack;
 pub mod cases;
 pub mod container;
+pub mod given;
 pub mod image;
 pub mod operation;
 pub mod oracle;

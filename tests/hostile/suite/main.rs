@@ -5,16 +5,17 @@ use hostile::{
     attack::{ATTACK, Attack, Bite},
     cases,
     container::{self, RUNTIMES, Setting, Way},
+    given,
     operation::{Failure, OPERATIONS, Operation},
     oracle, paused, preload,
     programs::Build,
-    race,
+    race::{self, Raced},
     runner::{Case, Runner},
     scarce,
     trial::{Ended, How, LITTLE_PATIENCE, PATIENCE, Trial},
 };
 use root::Defence;
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let place = Place { machine: "small", system: System::Own };
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 
 fn all() -> Vec<Case> {
     // Races take their time whatever else is done, and so begin first.
-    let mut all: Vec<Case> = races().collect();
+    let mut all: Vec<Case> = races().chain(exchanged()).collect();
     all.extend(cases::all().flat_map(attacked));
     all.extend(cases::all().flat_map(|attack| attack.bites.iter().map(move |bite| bitten(attack, bite))));
     all.extend(privileges().chain(loaders()).chain(scarcity()).chain([magic_links_alone()]));
@@ -231,7 +232,7 @@ fn races() -> impl Iterator<Item = Case> {
         Case::new(format!("race::{name}_bites_without_by-descriptor"), move |folder| {
             let operation = Operation::named(name).ok_or("there is no such operation")?;
             match race::race(folder, operation, Build::Without(&[Defence::ByDescriptor]), None)? {
-                race::Raced { escape: Some(why), .. }
+                Raced { escape: Some(why), .. }
                     if ["outside changed", "mounted"].iter().any(|start| why.starts_with(start)) =>
                 {
                     Ok(())
@@ -241,6 +242,33 @@ fn races() -> impl Iterator<Item = Case> {
         })
     });
     held.chain(bites)
+}
+
+/// What is given to the container's root user is what was made for him, and nothing that somebody put in its place.
+fn exchanged() -> impl Iterator<Item = Case> {
+    let raced = |name: &str, folder: &Path, build| {
+        given::race(folder, Operation::named(name).ok_or("there is no such operation")?, build)
+    };
+    let makers = ["create", "create-symlinks", "update-application-profile"];
+    let held = makers.map(|name| {
+        Case::new(format!("given-away::{name}"), move |folder| match raced(name, folder, Build::Shipped)? {
+            Raced { escape: Some(why), .. } => Err(why),
+            Raced { exchanges: 0, .. } => Err("nothing was exchanged".to_owned()),
+            raced => {
+                println!("    ({name}: {} runs, {} exchanges of what was just made)", raced.runs, raced.exchanges);
+                Ok(())
+            }
+        })
+    });
+    let bites = makers.map(|name| {
+        Case::new(format!("given-away::{name}_bites_without_by-descriptor"), move |folder| {
+            match raced(name, folder, Build::Without(&[Defence::ByDescriptor]))? {
+                Raced { escape: Some(why), .. } if why.starts_with("given away") => Ok(()),
+                raced => Err(format!("what is given away by its name was not caught: {raced:?}")),
+            }
+        })
+    });
+    held.into_iter().chain(bites)
 }
 
 /// Every attack in real containers: both low-level runtimes; the shim, the spec's hooks, and the prestart hook.

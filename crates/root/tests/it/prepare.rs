@@ -4,7 +4,11 @@ use crate::tree::{ROOT_USER, TRIPLET, Tree, at, library, link, run, work};
 use host::ldcache;
 use plan::{Loader, RootWork};
 use root::{Owner, Resolver, RootError, Step};
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 fn cache_of(tree: &Tree, path: &str) -> ldcache::Cache {
     ldcache::parse(&fs::read(tree.path(path)).unwrap()).unwrap()
@@ -123,6 +127,71 @@ fn everything_made_belongs_to_the_containers_root_user() {
     assert_eq!(fs::metadata(&profile).unwrap().mode() & 0o7777, 0o555);
     assert_eq!(fs::metadata(profile.join("10-container.conf")).unwrap().mode() & 0o7777, 0o444);
     assert_eq!(fs::metadata(tree.path("etc/ld.so.cache")).unwrap().mode() & 0o7777, 0o644);
+}
+
+/// Folders that cannot be born with the right owner and mode, beside what a killed process left and what somebody else put there.
+#[test]
+fn folders_are_given_away_whole() {
+    let owner = Owner { uid: 100_000, gid: 100_001 };
+    let left = |tree: Tree| {
+        let tree = tree.folder("opt/.made.corten/new");
+        fs::set_permissions(tree.path("opt/.made.corten"), PermissionsExt::from_mode(0o700)).unwrap();
+        tree
+    };
+    let others = |tree: Tree| {
+        let tree = tree.folder("opt/.made.corten");
+        std::os::unix::fs::chown(tree.path("opt/.made.corten"), Some(5_000), Some(5_000)).unwrap();
+        tree
+    };
+    type Case = (&'static str, fn(Tree) -> Tree);
+    let cases: [Case; 5] = [
+        ("nothing", |tree| tree),
+        ("a killed process", left),
+        ("somebody else", others),
+        ("a file", |tree| tree.file("opt/.made.corten", "")),
+        ("a link", |tree| tree.link("opt/.made.corten", "/etc")),
+    ];
+    for (name, stage) in cases {
+        for (owner, set_gid) in [(owner, false), (owner, true), (ROOT_USER, true)] {
+            let tree = stage(Tree::new().folder("opt"));
+            if set_gid {
+                std::os::unix::fs::chown(tree.path("opt"), None, Some(50)).unwrap();
+                fs::set_permissions(tree.path("opt"), PermissionsExt::from_mode(0o2775)).unwrap();
+            }
+            let root = tree.root_for(owner);
+            let work = RootWork { links: vec![link("/opt/made/deeper/x", "y")], ..RootWork::default() };
+            root.apply(&work, &root.survey()).unwrap();
+            for (path, mode) in [("opt/made", 0o755), ("opt/made/deeper", 0o755), ("opt/made/deeper/x", 0o777)] {
+                let status = fs::symlink_metadata(tree.path(path)).unwrap();
+                let got = (status.uid(), status.gid(), status.mode() & 0o7777);
+                assert_eq!(got, (owner.uid, owner.gid, mode), "{path} beside {name}, {set_gid}");
+            }
+            // Where nothing had to be given away nobody looked for that.
+            assert!(!tree.path("opt/.made.corten").is_dir(), "{name}");
+            assert_eq!(root.apply(&work, &root.survey()).unwrap().changed, []);
+        }
+    }
+}
+
+/// Starts of several containers that share a root.
+#[test]
+fn a_folder_that_many_make_is_made_once() {
+    for owner in [ROOT_USER, Owner { uid: 100_000, gid: 100_000 }] {
+        for _ in 0..50 {
+            let tree = Tree::new();
+            let work = RootWork { links: vec![link("/a/b/c/x", "y")], ..RootWork::default() };
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let root = tree.root_for(owner);
+                        root.apply(&work, &root.survey()).unwrap()
+                    });
+                }
+            });
+            let made: Vec<_> = tree.listing().into_keys().map(|path| path.display().to_string()).collect();
+            assert_eq!(made, ["a", "a/b", "a/b/c", "a/b/c/x"]);
+        }
+    }
 }
 
 #[test]
