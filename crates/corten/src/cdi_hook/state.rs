@@ -9,15 +9,24 @@ use crate::{
 use host::procfs;
 use oci::{Document, HookPoint, HostPath, State, StateError};
 use root::{ContainerRoot, Owner};
-use std::{cell::OnceCell, fs, io, path::Path, rc::Rc};
+use rustix::fs::OFlags;
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    fs::{self, File},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    rc::Rc,
+};
 
 /// The original's words for a root that cannot be found.
 const NO_ROOT: &str = "failed to determined container root";
 
 /// The container that a hook is run for. Its state is read when the first hook needs it, as some need none, and once.
 pub struct Subject {
-    /// The state, where it was given as a file.
-    given: Option<Vec<u8>>,
+    /// The state, or why it is none, where it was given as a file.
+    given: Option<std::result::Result<State, StateError>>,
     found: OnceCell<Found>,
 }
 
@@ -42,7 +51,7 @@ struct Found {
 impl Subject {
     /// Reads the file that `--container-spec` names, before a hook leaves its folder.
     pub fn of(container_spec: Option<&str>) -> Result<Subject> {
-        let given = container_spec.map(fs::read).transpose();
+        let given = container_spec.map(|path| open(path).map(State::read)).transpose();
         let given = given.map_err(|error| hook_input("failed to load container state", &error))?;
         Ok(Subject { given, found: OnceCell::new() })
     }
@@ -52,10 +61,10 @@ impl Subject {
             return Ok(found);
         }
         let state = match &self.given {
-            Some(bytes) => State::parse(bytes),
-            None => State::read(io::stdin().lock()),
+            Some(state) => state.as_ref().map_err(state_fault).map(Cow::Borrowed),
+            None => State::read(io::stdin().lock()).map_err(|error| state_fault(&error)).map(Cow::Owned),
         };
-        let said = find(&state.map_err(|error| state_fault(&error))?).map_err(|fault| fault.within(NO_ROOT))?;
+        let said = find(&*state?).map_err(|fault| fault.within(NO_ROOT))?;
         let root = ContainerRoot::open(&said.root, said.owner).map_err(|error| Fault::from(error).within(NO_ROOT))?;
         let made_read_only = said.read_only && root.was_made_read_only();
         let without_compat = said.without_compat;
@@ -124,6 +133,21 @@ fn is_without_compat(document: &Document) -> bool {
         HookPoint::ALL.into_iter().flat_map(|point| document.hooks(point).unwrap_or_default()).collect();
     let has = |name: &str| hooks.iter().any(|hook| hook.args.iter().any(|word| word == name));
     has(loader::NAME) && !has(compat::NAME)
+}
+
+/// A file that somebody names. A relative path counts from the working directory, which a low-level runtime may have set to
+/// the image's root; so what lies there is not waited for, and is regular or nothing.
+fn open(path: &str) -> io::Result<File> {
+    let regular = |status: fs::Metadata| match status.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
+    // Asked before opening, for opening a device may do things; and after it, for it may be another by then.
+    regular(fs::metadata(path)?)?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    regular(file.metadata()?)?;
+    Ok(file)
 }
 
 fn hook_input(what: &str, error: &dyn std::error::Error) -> Fault {

@@ -276,6 +276,26 @@ fn the_root_may_come_from_the_state_or_a_file() {
     }
 }
 
+/// The file may be the image's: a relative path counts from a folder that a low-level runtime chose.
+#[test]
+fn a_state_in_a_file_is_small_and_regular() {
+    let stage = Stage::new();
+    mknodat(CWD, stage.path("fifo"), FileType::Fifo, 0o666.into(), 0).unwrap();
+    fs::File::create(stage.path("endless")).unwrap().set_len(10 << 30).unwrap();
+    for (spec, why) in [
+        (stage.text("fifo"), "it is not a regular file"),
+        ("/dev/zero".to_owned(), "it is not a regular file"),
+        (stage.text("bundle"), "it is not a regular file"),
+        (stage.text("missing"), "No such file or directory (os error 2)"),
+        (stage.text("endless"), "failed to decode container state: the container's state is larger than 16 MiB"),
+    ] {
+        let done = with_state(&stage, &["create-symlinks", "--container-spec", &spec, "--link", "t::/y"], "");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!((done.status.code(), said.lines().count()), (Some(1), 1), "{spec}: {said}");
+        assert!(said.contains("failed to load container state: ") && said.contains(why), "{spec}: {said}");
+    }
+}
+
 /// What the hooks of a start do one after the other, in one process and with one state.
 #[test]
 fn several_hooks_may_be_one_process() {
