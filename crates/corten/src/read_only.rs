@@ -89,7 +89,7 @@ impl Shelf {
                     let mount = loader_file::mount(path, content, start)?;
                     edits.spec.mounts.push(because(mount, "the image's own, with the driver's libraries"));
                 }
-                Step::File { .. } | Step::Link(_) | Step::Remove(_) => {
+                Step::File { .. } | Step::Link(_) | Step::OwnLink(_) | Step::Remove(_) => {
                     let first = edits.root.compat.iter().map(|folder| folder.what.clone());
                     let folders: Vec<_> = first.chain([self.0.join("lib"), self.0.join("lib32")]).collect();
                     point_to(edits, "LD_LIBRARY_PATH", "", &folders, env);

@@ -20,6 +20,8 @@ use std::collections::HashSet;
 pub enum Step {
     /// A symbolic link.
     Link(Link),
+    /// The link of a soname that ldconfig would make for a library of the image's own. That it cannot be made is no failure.
+    OwnLink(Link),
     /// A whole file.
     File {
         /// Where.
@@ -39,11 +41,14 @@ impl Step {
     /// Where the thing goes.
     pub fn path(&self) -> &ContainerPath {
         match self {
-            Step::Link(link) => &link.at,
+            Step::Link(link) | Step::OwnLink(link) => &link.at,
             Step::File { path, .. } | Step::Remove(path) => path,
         }
     }
 }
+
+/// Remarks on links that could not be made.
+const MAX_REMARKS: usize = 8;
 
 /// What [`ContainerRoot::apply`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +82,7 @@ impl ContainerRoot {
         layout: &Layout,
         last: impl FnOnce(&Done) -> Result<(), E>,
     ) -> Result<Done, E> {
+        self.patience().renew();
         let mut done = Done::default();
         let mut folders = Folders::new(self);
         let steps = self.missing(&mut folders, work, layout, &mut done.remarks)?;
@@ -86,7 +92,8 @@ impl ContainerRoot {
             return Ok(done);
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
-        self.make(&steps, || last(&done))?;
+        let not_made = self.make_what_can_be(&steps, || last(&done))?;
+        done.without(not_made);
         clear_up(&mut folders, work, &steps, layout);
         Ok(done)
     }
@@ -110,6 +117,7 @@ impl ContainerRoot {
         if let Some(minors) = &work.application_profile {
             steps.extend(profile::missing(self, minors.what)?);
         }
+        remarks.extend(self.patience().remark());
         Ok(steps)
     }
 
@@ -118,9 +126,24 @@ impl ContainerRoot {
         steps: &[Step],
         last: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
+        self.make_what_can_be(steps, last).map(drop)
+    }
+
+    /// The same; returns why links were not made that need not be.
+    pub(crate) fn make_what_can_be<E: From<RootError>>(
+        &self,
+        steps: &[Step],
+        last: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Vec<(ContainerPath, RootError)>, E> {
         let mut placer = Placer::new(self);
+        let mut not_made = Vec::new();
         let made = steps.iter().try_for_each(|step| match step {
             Step::Link(link) => placer.link(&link.at, &link.target),
+            Step::OwnLink(link) => {
+                let made = placer.link(&link.at, &link.target);
+                not_made.extend(made.err().map(|error| (link.at.clone(), error)));
+                Ok(())
+            }
             Step::File { path, content, mode, folder_mode } => placer.file(path, content, *mode, *folder_mode),
             Step::Remove(path) => placer.remove(path),
         });
@@ -133,7 +156,16 @@ impl ContainerRoot {
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(not_made)
+    }
+}
+
+impl Done {
+    /// Some things were not made after all.
+    pub(crate) fn without(&mut self, not_made: Vec<(ContainerPath, RootError)>) {
+        self.changed.retain(|path| not_made.iter().all(|(missing, _)| missing != path));
+        let remark = |(_, error): (_, RootError)| format!("{error}; the link of a library's soname is left out");
+        self.remarks.extend(not_made.into_iter().take(MAX_REMARKS).map(remark));
     }
 }
 
@@ -208,5 +240,24 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         assert_eq!(root.apply(&work, &layout).unwrap().changed.len(), 1);
         assert_eq!(root.apply(&work, &layout).unwrap().changed.len(), 0);
+    }
+
+    #[test]
+    fn a_link_of_the_images_own_that_cannot_be_made_is_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = Owner { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+        let root = ContainerRoot::open(&HostPath::new(dir.path().to_str().unwrap()).unwrap(), owner).unwrap();
+        fs::create_dir_all(dir.path().join("lib/libfolder.so.1")).unwrap();
+        let link = |name: &str| Link { at: ContainerPath::root().join("lib").join(name), target: "x".into() };
+        let steps = [Step::OwnLink(link("libfolder.so.1")), Step::OwnLink(link("libown.so.1")), Step::Link(link("y"))];
+        let mut done = Done { changed: steps.iter().map(|step| step.path().clone()).collect(), ..Done::default() };
+        done.without(root.make_what_can_be(&steps, || Ok::<_, RootError>(())).unwrap());
+        assert_eq!(done.changed, [link("libown.so.1").at, link("y").at]);
+        assert_eq!(done.remarks.len(), 1, "{done:?}");
+        assert!(done.remarks[0].starts_with("/lib/libfolder.so.1 in the container is a directory"), "{done:?}");
+        // What must be made is a failure, and takes the others back.
+        let steps = [Step::OwnLink(link("libnew.so.1")), Step::Link(link("libfolder.so.1"))];
+        assert!(root.make(&steps, || Ok::<_, RootError>(())).is_err());
+        assert!(!dir.path().join("lib/libnew.so.1").is_symlink());
     }
 }

@@ -15,7 +15,7 @@ use plan::{
 };
 use rustix::{
     fd::AsFd,
-    fs::{FileType, fstat},
+    fs::{AtFlags, FileType, statat},
     io::Errno,
 };
 
@@ -46,20 +46,22 @@ impl ContainerRoot {
         folder: &ContainerPath,
         remarks: &mut Vec<String>,
     ) -> Result<Option<CompatFound>, RootError> {
-        let names = match self.find(folder, Last::Follow).and_then(|found| self.list(found.as_fd(), MAX_NAMES)) {
+        let listed =
+            self.find(folder, Last::Follow).and_then(|found| Ok((self.list(found.as_fd(), MAX_NAMES)?, found)));
+        let (names, found) = match listed {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             result => result.map_err(RootError::failed("list", folder))?,
         };
-        let is_file = |kind: FileType, path: &ContainerPath| {
+        let is_file = |kind: FileType, name: &str| {
             match kind {
-                FileType::Unknown => self.find(path, Last::Keep).and_then(fstat).map(|status| status.st_mode),
+                FileType::Unknown => statat(&found, name, AtFlags::SYMLINK_NOFOLLOW).map(|status| status.st_mode),
                 kind => Ok(kind.as_raw_mode()),
             }
             .is_ok_and(|mode| FileType::from_raw_mode(mode) == FileType::RegularFile)
         };
         let mut found: Vec<_> = names
             .into_iter()
-            .filter(|(name, kind)| glob::matches(PATTERN, name) && is_file(*kind, &folder.join(name)))
+            .filter(|(name, kind)| glob::matches(PATTERN, name) && is_file(*kind, name))
             .map(|(name, _)| name)
             .collect();
         let (Some(name), true) = (found.pop(), found.is_empty()) else {
@@ -93,11 +95,13 @@ impl ContainerRoot {
     /// [`RootError`]; nothing was changed then.
     pub fn prefer_compat(&self, folder: Option<&ContainerPath>, layout: &Layout) -> Result<Done, RootError> {
         let mut done = Done::default();
+        self.patience().renew();
         let former = DropIn::Compat.read(self)?;
         let mut steps: Vec<Step> =
             DropIn::Compat.with(self, folder.map(std::slice::from_ref).unwrap_or_default())?.into_iter().collect();
         let left: Vec<_> = former.into_iter().filter(|former| Some(former) != folder).collect();
         steps.extend(self.forget(&left, layout, &mut done.remarks)?);
+        done.remarks.extend(self.patience().remark());
         if self.is_read_only(&DropIn::Compat.file()) {
             done.needed = steps;
             return Ok(done);

@@ -2,6 +2,7 @@
 
 use crate::{
     Defence, Resolver, RootError,
+    patience::Patience,
     resolve::{self, Last},
 };
 use oci::{ContainerPath, HostPath};
@@ -13,7 +14,7 @@ use rustix::{
     },
     io::Errno,
 };
-use std::{fs::File, io::Read};
+use std::{fs::File, io::Read, rc::Rc};
 
 /// The root directory of a container, seen from this machine.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct ContainerRoot {
     fd: OwnedFd,
     owner: Owner,
     resolver: Resolver,
+    patience: Rc<Patience>,
 }
 
 /// Who owns what is created: the container's root user, in this machine's numbers (so for a container whose users are
@@ -49,7 +51,7 @@ impl ContainerRoot {
             return Err(RootError::HostRoot(path.clone()));
         }
         let resolver = Resolver::choose(fd.as_fd());
-        Ok(ContainerRoot { fd, owner, resolver })
+        Ok(ContainerRoot { fd, owner, resolver, patience: Rc::new(Patience::new()) })
     }
 
     /// The same root with paths resolved in that way, for tests and for kernels whose `openat2` is known bad.
@@ -59,11 +61,16 @@ impl ContainerRoot {
 
     /// The same root, reached through another descriptor for it.
     pub(crate) fn through(&self, fd: OwnedFd) -> ContainerRoot {
-        ContainerRoot { fd, owner: self.owner, resolver: self.resolver }
+        ContainerRoot { fd, owner: self.owner, resolver: self.resolver, patience: self.patience.clone() }
     }
 
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// How long the image may keep us busy.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     /// Who owns what is created.

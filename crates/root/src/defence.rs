@@ -47,6 +47,8 @@ defences! {
     BoundedElf "bounded-elf",
     /// Includes end: at a depth, at a number of files, and at a number of names looked at.
     BoundedIncludes "bounded-includes",
+    /// Looking through what an image holds ends after a time.
+    BoundedTime "bounded-time",
     /// A new file is made under a name that was free, and not through a link that waits there.
     NoFollow "no-follow",
     /// A file is replaced by a new one, and not written in place.

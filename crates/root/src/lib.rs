@@ -34,6 +34,7 @@ pub mod mount;
 pub mod namespace;
 pub mod own_mounts;
 pub mod params;
+mod patience;
 mod permissions;
 mod place;
 pub mod privileges;

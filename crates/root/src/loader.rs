@@ -66,7 +66,7 @@ fn glibc(
     let compat_entries = compat.entries.into_iter().map(|(entry, _)| entry);
     cache.put_first(compat_entries.chain(entries(&work.libraries)).collect());
 
-    let mut steps: Vec<Step> = compat.links.into_iter().map(Step::Link).collect();
+    let mut steps = compat.links;
     if !layout.read_only {
         steps.extend(DropIn::Compat.with(root, wanted.map(std::slice::from_ref).unwrap_or_default())?);
     }

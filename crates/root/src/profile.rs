@@ -5,7 +5,7 @@ use crate::{ContainerRoot, Defence, Done, RootError, Step, mount, resolve::Last}
 use oci::ContainerPath;
 use rustix::{
     fd::AsFd,
-    fs::{FileType, fstat, major, minor},
+    fs::{AtFlags, FileType, major, minor, statat},
     io::Errno,
 };
 use std::io::Read;
@@ -29,14 +29,16 @@ impl ContainerRoot {
     /// [`RootError::Failed`] if the folder cannot be read.
     pub fn gpu_nodes(&self) -> Result<(u64, Vec<u32>), RootError> {
         let folder = ContainerPath::root().join("dev");
-        let names = match self.find(&folder, Last::Follow).and_then(|found| self.list(found.as_fd(), MAX_NAMES)) {
+        let listed =
+            self.find(&folder, Last::Follow).and_then(|found| Ok((self.list(found.as_fd(), MAX_NAMES)?, found)));
+        let (names, found) = match listed {
             Err(Errno::NOENT) => return Ok((0, Vec::new())),
             result => result.map_err(RootError::failed("list", &folder))?,
         };
         let (mut bits, mut beyond) = (0, Vec::new());
         for (name, _) in names.iter().filter(|(name, _)| is_gpu(name)) {
-            let path = folder.join(name);
-            let status = self.find(&path, Last::Keep).and_then(fstat).map_err(RootError::failed("look at", &path))?;
+            let status = statat(&found, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(RootError::failed("look at", &folder.join(name)))?;
             let is_device = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
             let is_gpu = is_device && major(status.st_rdev) == NVIDIA_MAJOR;
             if !is_gpu && Defence::RealNodes.stands() {

@@ -4,6 +4,7 @@
 //! (Q33: images with an absolute link for `/run`, `/etc` or `/lib` are ordinary images). The kernel does that since 5.6
 //! (`openat2(2)`, `RESOLVE_IN_ROOT`); for older ones there is a walk, component by component.
 
+use crate::Defence;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat},
@@ -13,6 +14,9 @@ use std::collections::VecDeque;
 
 /// Links followed on one path before it is taken for a loop, as in the kernel.
 const MAX_LINKS: u32 = 40;
+/// Components looked at on one path, those of links included. Each takes our own walk some system calls, and forty links have room
+/// for eighty thousand; no real path has a hundred.
+const MAX_COMPONENTS: u32 = 1024;
 /// Times that a path is tried again when a rename elsewhere made the kernel unsure (`EAGAIN`).
 const RETRIES: u32 = 16;
 
@@ -91,8 +95,12 @@ pub(crate) fn without_links(root: BorrowedFd, path: &str) -> Result<String, Errn
 fn steps(root: BorrowedFd, path: &str, last: Last) -> Result<Vec<(String, OwnedFd)>, Errno> {
     let mut ahead: VecDeque<String> = components(path).collect();
     let mut behind: Vec<(String, OwnedFd)> = Vec::new();
-    let mut links = 0;
+    let (mut links, mut looked_at) = (0, 0);
     while let Some(name) = ahead.pop_front() {
+        looked_at += 1;
+        if looked_at > MAX_COMPONENTS && Defence::BoundedTime.stands() {
+            return Err(Errno::LOOP);
+        }
         if name == ".." {
             behind.pop();
             continue;

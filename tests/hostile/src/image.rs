@@ -108,6 +108,18 @@ impl Image {
         self
     }
 
+    /// A link to what a long way leads to, absolute in the image: each look there takes the kernel milliseconds, as it may follow
+    /// forty links of four thousand bytes.
+    pub fn long_way(&self, at: &str, to: &str) -> &Image {
+        const LINKS: usize = 35;
+        let there_and_back = "d/../".repeat(815);
+        self.folder(&format!("{at}-way")).folder(&format!("{at}-way/d"));
+        for number in 1..LINKS {
+            self.link(&format!("{at}-way/{number}"), &format!("{there_and_back}{}", number + 1));
+        }
+        self.link(&format!("{at}-way/{LINKS}"), to).link(at, &format!("/{at}-way/1"))
+    }
+
     /// A link that would lead to the host if the kernel followed it from here.
     pub fn link_out(&self, at: &str, outside: &str) -> &Image {
         let target = self.outside(outside).display().to_string();

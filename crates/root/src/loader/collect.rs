@@ -61,12 +61,17 @@ fn hwcaps_folders(root: &ContainerRoot, folders: &[Folder]) -> Vec<(String, Fold
     let mut found = Vec::new();
     for folder in folders {
         let path = folder.path.join("glibc-hwcaps");
+        if root.patience().is_over(&path) {
+            break;
+        }
         let Ok(parent) = root.find(&path, Last::Follow) else { continue };
         for (name, _) in root.list(parent.as_fd(), MAX).unwrap_or_default() {
             let inside = existing(root, std::iter::once(path.join(&name)));
-            found.extend(inside.into_iter().map(|folder| (name.clone(), folder)));
+            found.extend(inside.into_iter().next().map(|folder| (name, folder)));
+            if found.len() >= MAX {
+                return found;
+            }
         }
     }
-    found.truncate(MAX);
     found
 }

@@ -61,6 +61,9 @@ impl Search<'_> {
         if (depth > MAX_DEPTH || self.files >= MAX_FILES) && Defence::BoundedIncludes.stands() {
             return self.give_up(path);
         }
+        if self.root.patience().is_over(path) {
+            return;
+        }
         self.files += 1;
         let text = match self.root.read(path, MAX_FILE) {
             Ok(text) => text,
@@ -88,6 +91,9 @@ impl Search<'_> {
                 next.truncate(MAX_FILES);
                 if !self.step(1) {
                     return self.give_up(from);
+                }
+                if self.root.patience().is_over(from) {
+                    return;
                 }
             }
             found = next;

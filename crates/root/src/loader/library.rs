@@ -28,9 +28,11 @@ pub(super) struct Folder {
     pub(super) identity: (u64, u64),
 }
 
-/// Those that exist, each folder once however many names it has; the first name counts.
+/// Those that exist, each folder once however many names it has; the first name counts. Where looking through the image takes too
+/// long, the others do not exist.
 pub(super) fn existing(root: &ContainerRoot, paths: impl Iterator<Item = ContainerPath>) -> Vec<Folder> {
     let mut seen = HashSet::new();
+    let paths = paths.take_while(|path| !root.patience().is_over(path));
     paths.filter_map(|path| open(root, path)).filter(|folder| seen.insert(folder.identity)).collect()
 }
 
@@ -73,13 +75,24 @@ pub(super) enum Occupant {
         /// That is something which a loader would take, here or on another machine.
         is_library: bool,
     },
-    /// Neither.
+    /// Neither, or not looked at.
     Other,
+}
+
+impl Occupant {
+    /// A loader that opens the name gets what somebody put there for it. For the other names ldconfig makes a link, or makes one
+    /// anew that leads to no library.
+    fn may_open(self) -> bool {
+        match self {
+            Occupant::File { .. } | Occupant::Link { is_library: true, .. } => true,
+            Occupant::Nobody | Occupant::Link { .. } | Occupant::Other => false,
+        }
+    }
 }
 
 impl Library {
     pub(super) fn in_folder(self, folder: &ContainerPath) -> Entry {
-        let file = if self.at_soname == Occupant::Nobody { &self.file } else { &self.soname };
+        let file = if self.at_soname.may_open() { &self.soname } else { &self.file };
         Entry::new(self.flags, &self.soname, folder.join(file).as_str())
     }
 
@@ -134,12 +147,18 @@ impl<'a> Reader<'a> {
         self.litter |= names.iter().any(|(name, _)| is_spare(name));
         let mut best: BTreeMap<String, Library> = BTreeMap::new();
         let mut occupants: HashMap<&str, Occupant> = HashMap::new();
-        for (name, kind) in names.iter().filter(|(name, _)| is_library_name(name)) {
-            if self.opened >= MAX_LIBRARIES {
+        // Files before links: the driver's are files, and only the way through a link can be long.
+        let (links, files): (Vec<_>, Vec<_>) = names
+            .iter()
+            .filter(|(name, _)| is_library_name(name))
+            .partition(|(_, kind)| !matches!(kind, FileType::RegularFile));
+        for (name, kind) in files.into_iter().chain(links) {
+            let path = folder.path.join(name);
+            if self.opened >= MAX_LIBRARIES || self.root.patience().is_over(&path) {
                 break;
             }
             self.opened += 1;
-            let (occupant, library) = self.read(&folder.path.join(name), *kind);
+            let (occupant, library) = self.read(&path, *kind);
             occupants.insert(name, occupant);
             let Some(library) = library else { continue };
             match best.get(&library.soname) {
@@ -148,17 +167,29 @@ impl<'a> Reader<'a> {
             }
         }
         let mut best: Vec<Library> = best.into_values().collect();
-        for library in &mut best {
-            let name = library.soname.as_str();
-            library.at_soname = match names.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
-                Err(_) => Occupant::Nobody,
-                // A soname need not be a library's name, as far as that goes.
-                Ok(at) => {
-                    occupants.get(name).copied().unwrap_or_else(|| self.read(&folder.path.join(name), names[at].1).0)
-                }
-            };
+        // What was put into the container first, for the same reason.
+        let (mounted, others): (Vec<_>, Vec<_>) = best.iter_mut().partition(|library| library.mounted);
+        for library in mounted.into_iter().chain(others) {
+            library.at_soname = self.at_soname(folder, &library.soname, &names, &occupants);
         }
         best
+    }
+
+    /// What the folder has under that name.
+    fn at_soname(
+        &mut self,
+        folder: &Folder,
+        soname: &str,
+        names: &[(String, FileType)],
+        occupants: &HashMap<&str, Occupant>,
+    ) -> Occupant {
+        let Ok(at) = names.binary_search_by(|(known, _)| known.as_str().cmp(soname)) else { return Occupant::Nobody };
+        if let Some(known) = occupants.get(soname) {
+            return *known;
+        }
+        // A soname need not be a library's name, as far as that goes.
+        let path = folder.path.join(soname);
+        if self.root.patience().is_over(&path) { Occupant::Other } else { self.read(&path, names[at].1).0 }
     }
 
     /// Reads one candidate; no library if it is none for this architecture.
@@ -181,8 +212,7 @@ impl<'a> Reader<'a> {
         let Some(Facts { flags: Some(flags), soname }) = facts.clone() else { return (occupant, None) };
 
         let name = path.file_name();
-        // A soname with a slash is no name of a file, here or for a loader.
-        let soname = soname.filter(|soname| !soname.contains('/')).unwrap_or_else(|| name.to_owned());
+        let soname = soname.filter(|soname| is_file_name(soname)).unwrap_or_else(|| name.to_owned());
         // A link of the soname's name stands for itself, and so does one for the linker (`libx.so` for `libx.so.1`). Any
         // other link is taken for a library of its own.
         let stands_for_itself = is_link && (name == soname || (name.ends_with(".so") && soname.starts_with(name)));
@@ -211,6 +241,11 @@ fn is_library_name(name: &str) -> bool {
         && !name.contains(".#prelink#")
         && !name.contains(';')
         && ![".dpkg-new", ".dpkg-tmp", "-gdb.py"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// A file, or a link, can have that name (`path_resolution(7)`). A soname that is none is none for a loader either.
+fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && name.len() <= 255 && !name.contains(['/', '\0'])
 }
 
 fn is_link(root: &ContainerRoot, path: &ContainerPath) -> bool {

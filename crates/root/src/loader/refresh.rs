@@ -19,7 +19,7 @@ use host::{
 };
 use oci::ContainerPath;
 use plan::{Layout, Link, Loader};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Folders of a cache that are compared with those that were scanned. Real caches name fewer than a hundred; one that is
 /// made for it names as many as it has entries, each worth a way through forty links.
@@ -62,15 +62,17 @@ impl ContainerRoot {
         layout: &Layout,
         last: impl FnOnce(&mut Done) -> Result<(), E>,
     ) -> Result<Done, E> {
+        self.patience().renew();
         let mut done = Done::default();
         let preferred = self.preferred(compat, &mut done.remarks)?;
         let mut reader = Reader::new(self);
         reader.mount = self.mount();
-        let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()));
+        // The driver's libraries first: whatever else the image holds, they are to be found.
         let driver = Scan::of(&mut reader, existing(self, folders.iter().cloned()));
+        let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()));
 
         let drop_in = preferred.step.iter().cloned();
-        let links = compat.links.iter().chain(&driver.links).cloned().map(Step::Link);
+        let links = compat.links.iter().chain(&driver.links).cloned();
         let mut steps: Vec<Step> = drop_in.chain(links).collect();
         let loader = match layout.loader {
             Loader::Musl => musl::missing(self, &driver.native_folders(), &mut done.remarks)?,
@@ -85,7 +87,9 @@ impl ContainerRoot {
             }
         }
         done.changed = steps.iter().map(|step| step.path().clone()).collect();
-        self.make(&steps, || last(&mut done))?;
+        done.remarks.extend(self.patience().remark());
+        let not_made = self.make_what_can_be(&steps, || last(&mut done))?;
+        done.without(not_made);
         driver.clear_up(self, layout, reader.litter);
         Ok(done)
     }
@@ -125,7 +129,7 @@ pub(super) struct Scan {
     /// Entries for the cache, and whether each was put into the container.
     pub(super) entries: Vec<(Entry, bool)>,
     /// Links of sonames that are missing or lead to something else.
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<Step>,
 }
 
 impl Scan {
@@ -135,7 +139,8 @@ impl Scan {
             let writable = !reader.root.is_read_only(&folder.path);
             for mut library in reader.libraries(folder) {
                 if writable && needs_link(&library) {
-                    links.push(Link { at: folder.path.join(&library.soname), target: library.file.clone() });
+                    let link = Link { at: folder.path.join(&library.soname), target: library.file.clone() };
+                    links.push(if library.mounted { Step::Link(link) } else { Step::OwnLink(link) });
                     library.at_soname = Occupant::Link { leads_to: Some(library.identity), is_library: true };
                 }
                 let mounted = library.mounted;
@@ -249,12 +254,16 @@ fn replace_stale(root: &ContainerRoot, cache: &mut Cache, scan: &Scan) -> Vec<En
     let mounted: HashSet<_> =
         scan.entries.iter().filter(|(_, mounted)| *mounted).map(|(entry, _)| key(entry)).collect();
     let present: HashSet<_> = scan.entries.iter().map(|(entry, _)| key(entry)).collect();
-    let is_stale = |entry: &Entry| {
-        entry.hwcap == 0
+    // Many entries may name one path.
+    let mut gone = HashMap::new();
+    cache.entries.retain(|entry| {
+        let is_stale = entry.hwcap == 0
             && aliases.contains(entry.folder())
-            && (mounted.contains(&key(entry)) || (!present.contains(&key(entry)) && is_gone(root, entry)))
-    };
-    cache.entries.retain(|entry| !is_stale(entry));
+            && (mounted.contains(&key(entry))
+                || (!present.contains(&key(entry))
+                    && *gone.entry(entry.path.clone()).or_insert_with(|| is_gone(root, entry))));
+        !is_stale
+    });
     let listed: HashSet<_> = cache.entries.iter().filter(|entry| aliases.contains(entry.folder())).map(key).collect();
     scan.entries
         .iter()
@@ -264,7 +273,7 @@ fn replace_stale(root: &ContainerRoot, cache: &mut Cache, scan: &Scan) -> Vec<En
 }
 
 fn is_gone(root: &ContainerRoot, entry: &Entry) -> bool {
-    ContainerPath::new(&entry.path).is_ok_and(|path| !is_library(root, &path))
+    ContainerPath::new(&entry.path).is_ok_and(|path| !root.patience().is_over(&path) && !is_library(root, &path))
 }
 
 /// Folders with libraries that the container's own ldconfig would not search.

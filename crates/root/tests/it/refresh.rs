@@ -8,7 +8,7 @@ use crate::{
 };
 use oci::ContainerPath;
 use root::{Compat, Done, RootError, Step};
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 const NATIVE: &str = "usr/lib/x86_64-linux-gnu";
 const COMPAT: &str = "etc/ld.so.conf.d/00-compat-corten.conf";
@@ -410,4 +410,48 @@ fn a_last_step_that_fails_takes_the_links_back() {
     assert!(matches!(failed, Err(RootError::Contended(_))), "{failed:?}");
     assert_eq!(tree.listing(), before);
     run("umount", &[&etc]);
+}
+
+/// A soname that no file can have is not a file's, and keeps no container from starting; ldconfig warns of it.
+#[test]
+fn odd_sonames_are_passed_over() {
+    let long = "n".repeat(300);
+    for (number, soname) in [".", "..", &long, "a/b", "/"].into_iter().enumerate() {
+        let tree = debian();
+        let name = format!("libodd{number}.so.1");
+        compile(&tree.path("opt/nv").join(&name), soname, &[]);
+        compile(&tree.path("opt/nv/libgood.so.1.5"), "libgood.so.1", &[]);
+        let done = refreshed(&tree, &["/opt/nv"]);
+        assert_eq!((done.remarks.len(), done.changed.len()), (0, 3), "a link, the cache, the drop-in: {done:?}");
+        assert_eq!(paths(&tree, &name), [format!("/opt/nv/{name}")]);
+        assert_eq!(paths(&tree, "libgood.so.1"), ["/opt/nv/libgood.so.1"]);
+    }
+}
+
+/// Where a link of a soname leads to no library, ldconfig makes it anew. We do in the folders of the driver; in others the
+/// cache lists the library itself, so that a program finds the same file.
+#[test]
+fn links_that_lead_to_no_library_are_not_listed() {
+    for (name, target) in
+        [("dangling", "libbar.so.9"), ("a text", "text"), ("a folder", "/opt"), ("itself", "libbar.so.1")]
+    {
+        let tree = debian().file("etc/ld.so.conf", "/opt/b\n").file("opt/b/text", "").link("opt/b/libbar.so.1", target);
+        compile(&tree.path("opt/b/libbar.so.10"), "libbar.so.1", &[]);
+        fs::remove_file(tree.path("etc/ld.so.cache")).unwrap();
+        compile(&tree.path("opt/nv/libcuda.so.1"), "libcuda.so.1", &[]);
+        let inode = || {
+            let listed = paths(&tree, "libbar.so.1");
+            assert_eq!(listed.len(), 1, "{name}: {listed:?}");
+            fs::metadata(tree.path(listed[0].trim_start_matches('/')))
+                .unwrap_or_else(|why| panic!("{name}: {why}"))
+                .ino()
+        };
+        refreshed(&tree, &["/opt/nv"]);
+        let ours = inode();
+        refreshed(&tree, &["/opt/b"]);
+        assert_eq!((inode(), &*read_link(&tree, "opt/b/libbar.so.1")), (ours, "libbar.so.10"), "{name}");
+        let _ = fs::remove_file(tree.path("opt/b/libbar.so.1"));
+        run("ldconfig", &["-r", tree.folder.path().to_str().unwrap()]);
+        assert_eq!(inode(), ours, "{name}: ldconfig's");
+    }
 }

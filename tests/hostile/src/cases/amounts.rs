@@ -4,7 +4,7 @@ use crate::{
     attack::{ATTACK, Attack, Bite},
     image::LIBRARIES,
 };
-use root::Defence::{BoundedElf, BoundedIncludes, BoundedReads};
+use root::Defence::{BoundedElf, BoundedIncludes, BoundedReads, BoundedTime};
 use std::fmt::Write;
 
 /// Ten gigabytes that take no room.
@@ -50,7 +50,7 @@ pub const ATTACKS: &[Attack] = &[
             }
         },
         operations: LOADER,
-        bites: &[Bite { off: &[BoundedIncludes], operation: "update-ldcache", sees: "it " }],
+        bites: &[Bite { off: &[BoundedIncludes, BoundedTime], operation: "update-ldcache", sees: "it " }],
         ..ATTACK
     },
     Attack {
@@ -61,7 +61,7 @@ pub const ATTACKS: &[Attack] = &[
             image.file("etc/ld.so.conf.d/a.conf", "include *.conf\n").link("etc/ld.so.conf.d/b", "../ld.so.conf.d");
         },
         operations: LOADER,
-        bites: &[Bite { off: &[BoundedIncludes], operation: "update-ldcache", sees: "it " }],
+        bites: &[Bite { off: &[BoundedIncludes, BoundedTime], operation: "update-ldcache", sees: "it " }],
         ..ATTACK
     },
     // Little to read and much to look at: each line lists 256 folders of 4,096 names, and finds nothing.
@@ -78,7 +78,7 @@ pub const ATTACKS: &[Attack] = &[
             image.file("etc/ld.so.conf", "include /g/*/*none\n".repeat(3_000));
         },
         operations: LOADER,
-        bites: &[Bite { off: &[BoundedIncludes], operation: "update-ldcache", sees: "it did not end" }],
+        bites: &[NEVER_ENDS_WITHOUT_INCLUDES],
         ..ATTACK
     },
     // Thousands of different complaints from each of two hundred files that are included at the last depth.
@@ -96,26 +96,53 @@ pub const ATTACKS: &[Attack] = &[
             }
         },
         operations: LOADER,
+        bites: &[NEVER_ENDS_WITHOUT_INCLUDES],
+        ..ATTACK
+    },
+    // Five thousand lines, each of which lists a folder that is a long way off.
+    Attack {
+        name: "includes-a-long-way-off",
+        image: |image| {
+            image.long_way("w", "nowhere").file("etc/ld.so.conf", "include /w/*\n".repeat(5_000));
+        },
+        operations: LOADER,
+        bites: &[NEVER_ENDS, Bite { operation: "create", ..NEVER_ENDS }],
         ..ATTACK
     },
     // A cache that is well formed, and whose every entry is worth a look into another folder.
     Attack {
         name: "a-cache-of-everything",
         image: |image| {
-            image.file("etc/ld.so.cache", cache_of_everything());
-            image.folder("l").link("l/l", &"./".repeat(1_000));
+            image
+                .long_way("w", "../l")
+                .folder("l")
+                .file("etc/ld.so.cache", cache(|number| format!("/w/{number}/libx.so.1")));
         },
         operations: LOADER,
+        bites: &[NEVER_ENDS],
+        ..ATTACK
+    },
+    // The same in one folder, which is one of those that are asked for: an entry that leads nowhere goes.
+    Attack {
+        name: "a-cache-of-nothing",
+        image: |image| {
+            let entry = |number| format!("/w/lib{number}.so.1");
+            image.long_way("w", "../usr/lib64").file("etc/ld.so.cache", cache(entry));
+        },
+        operations: LOADER,
+        bites: &[NEVER_ENDS],
         ..ATTACK
     },
     Attack {
         name: "ten-thousand-libraries",
         image: |image| {
+            image.long_way("w", "../usr/lib64/libown.so");
             for number in 0..10_000 {
-                image.link(&format!("usr/lib64/lib{number}.so.1"), "libnone.so");
+                image.link(&format!("usr/lib64/lib{number}.so.1"), "/w");
             }
         },
         operations: LOADER,
+        bites: &[NEVER_ENDS, Bite { operation: "create", ..NEVER_ENDS }],
         ..ATTACK
     },
     Attack {
@@ -125,38 +152,58 @@ pub const ATTACKS: &[Attack] = &[
             let mut text = format!("/{deep}\n");
             for number in 0..3_000 {
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "/usr/lib64/{}", "../lib64/".repeat(number % 4));
+                let _ = writeln!(text, "/w/{}{number}", "../l/".repeat(number % 4));
             }
-            image.file("etc/ld.so.conf", text).link("d", ".");
+            image.file("etc/ld.so.conf", text).link("d", ".").long_way("w", "../l").folder("l");
         },
         operations: LOADER,
+        bites: &[NEVER_ENDS],
+        ..ATTACK
+    },
+    // Each folder has the same sixty-four for other processors, and none of them is there.
+    Attack {
+        name: "processors-without-end",
+        image: |image| {
+            image.long_way("w", "nowhere").folder("names").folder("h");
+            for name in 0..64 {
+                image.link(&format!("names/{name}"), "/w");
+            }
+            let mut text = String::new();
+            for number in 0..200 {
+                image.folder(&format!("h/{number}")).link(&format!("h/{number}/glibc-hwcaps"), "/names");
+                let _ = writeln!(text, "/h/{number}");
+            }
+            image.file("etc/ld.so.conf", text);
+        },
+        operations: LOADER,
+        bites: &[NEVER_ENDS, Bite { operation: "create", ..NEVER_ENDS }],
         ..ATTACK
     },
 ];
 
-/// The loader's format, with as many entries as are read, each in a folder of its own: suffixes of one long path.
-fn cache_of_everything() -> Vec<u8> {
+const NEVER_ENDS: Bite = Bite { off: &[BoundedTime], operation: "update-ldcache", sees: "it did not end" };
+const NEVER_ENDS_WITHOUT_INCLUDES: Bite = Bite { off: &[BoundedIncludes, BoundedTime], ..NEVER_ENDS };
+
+/// The loader's format, with almost as many entries as are read.
+fn cache(path: impl Fn(usize) -> String) -> Vec<u8> {
     const ENTRIES: usize = 150_000;
     const HEADER: usize = 48;
     const ENTRY: usize = 24;
-    let text = "/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/x\0/usr/lib64/x/libx.so.1\0";
-    let texts: String = (0..ENTRIES).map(|number| format!("/l/l/l/l/l/l/{number}/libx.so.1\0")).collect();
-    let texts = format!("{text}{texts}");
     let start = HEADER + ENTRY * ENTRIES;
+    let (mut entries, mut texts) = (Vec::with_capacity(ENTRY * ENTRIES), String::new());
+    for path in (0..ENTRIES).map(path) {
+        let name = path.rfind('/').map_or(0, |slash| slash + 1);
+        entries.extend(0x0303_u32.to_le_bytes());
+        entries.extend(((start + texts.len() + name) as u32).to_le_bytes());
+        entries.extend(((start + texts.len()) as u32).to_le_bytes());
+        entries.extend([0; 12]);
+        texts.push_str(&path);
+        texts.push('\0');
+    }
     let mut cache = b"glibc-ld.so.cache1.1".to_vec();
     cache.extend((ENTRIES as u32).to_le_bytes());
     cache.extend((texts.len() as u32).to_le_bytes());
     cache.extend([2, 0, 0, 0]);
     cache.resize(HEADER, 0);
-    let mut at = text.len();
-    for number in 0..ENTRIES {
-        let path = format!("/l/l/l/l/l/l/{number}/libx.so.1\0");
-        cache.extend(0x0303_u32.to_le_bytes());
-        cache.extend(((start + at + path.len() - "libx.so.1\0".len()) as u32).to_le_bytes());
-        cache.extend(((start + at) as u32).to_le_bytes());
-        cache.extend([0; 12]);
-        at += path.len();
-    }
-    cache.extend(texts.bytes());
-    cache
+    [cache, entries, texts.into_bytes()].concat()
 }
