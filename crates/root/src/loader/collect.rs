@@ -1,7 +1,8 @@
 //! The loader cache of a container that has none: what ldconfig would write for the same tree (`ldconfig(8)`), found by
 //! reading the libraries through the root's descriptor.
 //!
-//! Unlike ldconfig this makes no links: a library whose soname's link is missing is listed under its own file name.
+//! Unlike ldconfig this makes no links: a library whose soname's link is missing, or leads to no library, is listed under its
+//! own file name (D-137).
 //! Folders that only glibc before 2.37 knew (`tls`, `haswell`, `avx512_1`) are not searched.
 
 use super::{

@@ -136,7 +136,7 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         name: "ten-thousand-libraries",
         image: |image| {
-            image.long_way("w", "../usr/lib64/libown.so");
+            image.long_way("w", "../usr/lib64/libown.so").file("etc/ld.so.conf.d/more.conf", "/usr/lib64\n");
             for number in 0..10_000 {
                 image.link(&format!("usr/lib64/lib{number}.so.1"), "/w");
             }
