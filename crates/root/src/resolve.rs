@@ -194,4 +194,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn our_own_walk_takes_no_way_of_a_thousand_components() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("d/e")).unwrap();
+        symlink("d/../".repeat(500), root.path().join("short")).unwrap();
+        symlink("d/../".repeat(600), root.path().join("long")).unwrap();
+        let fd = openat(CWD, root.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let open = |resolver: Resolver, path: &str| resolver.open(fd.as_fd(), path, Last::Follow).map(|_| ());
+        for (path, by_walk) in [("short/d/e", Ok(())), ("long/d/e", Err(Errno::LOOP))] {
+            assert_eq!((open(Resolver::Kernel, path), open(Resolver::Walk, path)), (Ok(()), by_walk), "{path}");
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Images that mean harm: everything that they can put where we read or write.
 
-use crate::tree::{ROOT_USER, TRIPLET, Tree, library, link, work};
+use crate::{
+    ldconfig::compile,
+    tree::{ROOT_USER, TRIPLET, Tree, at, library, link, work},
+};
 use host::ldcache;
 use oci::HostPath;
 use plan::RootWork;
-use root::{ContainerRoot, Resolver, RootError};
+use root::{Compat, ContainerRoot, Resolver, RootError};
 use rustix::fs::{CWD, FileType, mknodat};
 use std::{fs, os::unix::fs::symlink};
 
@@ -55,6 +58,46 @@ fn includes_with_wildcards_end() {
     let done = tree.apply(&work(&tree.root().survey())).unwrap();
     let want = "/etc/ld.so.conf in the container includes too much, too deeply or too often; the rest is passed over";
     assert_eq!(done.remarks, [want]);
+}
+
+/// A link to what a long way leads to: each look there takes the kernel milliseconds.
+fn long_way(mut tree: Tree, at: &str, to: &str) -> Tree {
+    for number in 1..35 {
+        tree = tree.link(&format!("way/{number}"), &format!("{}{}", "d/../".repeat(815), number + 1));
+    }
+    tree.folder("way/d").link("way/35", to).link(at, "/way/1")
+}
+
+const LEFT: &str = ", and what would be looked at after it, is passed over: to look through this image takes too long; \
+                    its loader cache may lack libraries of its own";
+
+/// Five thousand lines that each list a folder a long way off would take twenty seconds.
+#[test]
+fn a_long_way_ends() {
+    let tree = long_way(Tree::debian(), "w", "nowhere").file("etc/ld.so.conf", "include /w/*\n".repeat(5000));
+    let work = work(&tree.root().survey());
+    let done = tree.apply(&work).unwrap();
+    assert_eq!(done.remarks, [format!("/etc/ld.so.conf in the container{LEFT}")]);
+    let cache = ldcache::parse(&fs::read(tree.path("etc/ld.so.cache")).unwrap()).unwrap();
+    assert_eq!(cache.entries.len(), 3, "ours");
+    // The next operation has as much time.
+    assert!(tree.apply(&work).unwrap().remarks.is_empty(), "there is a cache now");
+}
+
+/// What was put into a folder is found whatever else lies there.
+#[test]
+fn a_long_way_hides_no_library() {
+    let mut tree = long_way(Tree::debian(), "w", "/opt/nv/libcuda.so.550.54.14");
+    compile(&tree.path("opt/nv/libcuda.so.550.54.14"), "libcuda.so.1", &[]);
+    for number in 0..5000 {
+        tree = tree.link(&format!("opt/nv/lib{number}.so.1"), "/w");
+    }
+    let root = tree.root();
+    let done = root.refresh_loader(Compat::AsItIs, &[at("/opt/nv")], &root.survey()).unwrap();
+    let [remark] = &done.remarks[..] else { panic!("{:?}", done.remarks) };
+    assert!(remark.starts_with("/opt/nv/lib") && remark.ends_with(LEFT), "{remark}");
+    let cache = ldcache::parse(&fs::read(tree.path("etc/ld.so.cache")).unwrap()).unwrap();
+    assert!(cache.entries.iter().any(|entry| entry.path == "/opt/nv/libcuda.so.1"), "{:?}", cache.entries);
 }
 
 /// What an image can have said about it is bounded too.
