@@ -21,8 +21,11 @@ use std::{fs::File, io::Write};
 /// Somebody else put something else under the name meanwhile.
 pub(super) const TAKEN: Errno = Errno::AGAIN;
 
-/// What a folder is called while nobody else can reach it.
-const INSIDE: &str = "new";
+/// What a folder is called while nobody else can reach it: nothing that somebody's own folder has in it.
+const INSIDE: &str = ".inside.corten";
+
+/// The bit of a mode that lets the owner write.
+const WRITABLE: u32 = 0o200;
 
 /// Makes a link, and says whether it belonged to `owner` from the start. The kernel gives all links that one process
 /// makes in one folder to the same owner (that of the folder's group where the folder is set-gid), so the first tells
@@ -138,6 +141,8 @@ fn in_private(parent: &OwnedFd, name: &str, mode: u32, owner: Owner) -> Result<O
 fn moved_in(private: &OwnedFd, parent: &OwnedFd, name: &str, mode: u32, owner: Owner) -> Result<OwnedFd, Errno> {
     let made = mkdirat(private, INSIDE, Mode::RWXU).and_then(|()| {
         let folder = open(private, INSIDE)?;
+        // Only what can be written can be moved by a caller without privileges, since its `..` changes.
+        give(&folder, mode | WRITABLE, owner)?;
         match renameat_with(private, INSIDE, parent, name, RenameFlags::NOREPLACE) {
             // A file system without that (NFS, fuse-overlayfs); the name was free a moment ago.
             Err(Errno::INVAL | Errno::NOSYS) => renameat(private, INSIDE, parent, name),
@@ -146,10 +151,8 @@ fn moved_in(private: &OwnedFd, parent: &OwnedFd, name: &str, mode: u32, owner: O
         Ok(folder)
     });
     match made {
-        Ok(folder) => match give(&folder, mode, owner) {
-            Ok(()) => Ok(folder),
-            Err(error) => unlinkat(parent, name, AtFlags::REMOVEDIR).and(Err(error)),
-        },
+        Ok(folder) if mode & WRITABLE != 0 => Ok(folder),
+        Ok(folder) => fchmod(&folder, Mode::from_raw_mode(mode)).map(|()| folder),
         Err(error) => {
             let _ = unlinkat(private, INSIDE, AtFlags::REMOVEDIR);
             // Another process of ours makes the same, or was killed while it did; or somebody else has made it.

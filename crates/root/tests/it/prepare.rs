@@ -134,7 +134,7 @@ fn everything_made_belongs_to_the_containers_root_user() {
 fn folders_are_given_away_whole() {
     let owner = Owner { uid: 100_000, gid: 100_001 };
     let left = |tree: Tree| {
-        let tree = tree.folder("opt/.made.corten/new");
+        let tree = tree.folder("opt/.made.corten/.inside.corten");
         fs::set_permissions(tree.path("opt/.made.corten"), PermissionsExt::from_mode(0o700)).unwrap();
         tree
     };
