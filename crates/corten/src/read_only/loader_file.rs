@@ -1,10 +1,10 @@
 //! Files that are mounted over a loader's own in a root that cannot be written: the image's cache with our entries.
 //!
-//! They are kept where answers of NVML are kept, in a folder that nobody else can write, under a name that follows from
-//! the content, so that every start of one image uses one file. An image decides what is in its cache and so may choose
-//! two contents of one name: what is found under the name is compared, not believed. A file may be removed while
-//! containers use it, as a mount holds on to it; but not between its being named in config.json and mounted, so young
-//! files stay.
+//! They are kept where answers of NVML are kept, in a folder that nobody else can write, so that every start of one image
+//! uses one file. An image decides what is in its cache, and can choose two contents of one digest; so a digest only says
+//! where to look, and what is found is compared, not believed. Nor is a file ever written again, or its name given to another:
+//! some container's config.json may name it and not have mounted it yet. A file may be removed while containers use it, as a
+//! mount holds on to it; but not between its being named and mounted, so young files stay.
 
 use crate::{
     codes::Code,
@@ -12,16 +12,17 @@ use crate::{
 };
 use cdi::Mount;
 use kept::CachePlace;
-use oci::{ContainerPath, HostPath, create_or_replace_file, digest};
+use oci::{ContainerPath, HostPath, digest};
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, Permissions},
+    hash::{BuildHasher, RandomState},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 const PREFIX: &str = "loader-";
-/// Names that are tried for contents that want the same one.
-const ATTEMPTS: u64 = 4;
 /// How many are kept, and how long, once they are no longer young.
 const MOST: usize = 32;
 const OLD: Duration = Duration::from_secs(24 * 3600);
@@ -31,14 +32,15 @@ const YOUNG: Duration = Duration::from_secs(60);
 pub fn mount(path: &ContainerPath, content: &[u8], start: bool) -> Result<Mount> {
     let places = CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref());
     let file = match places.0.first() {
-        Some(folder) if !start => named(folder, content, 0),
+        Some(folder) if !start => find(folder, content).unwrap_or_else(|| folder.join(&beginning(content))),
         _ => keep(places.folder_to_write().ok_or_else(no_folder)?.path(), content)?,
     };
     Ok(super::file_mount(file.as_str(), path))
 }
 
-fn named(folder: &HostPath, content: &[u8], attempt: u64) -> HostPath {
-    folder.join(&format!("{PREFIX}{:016x}", digest(content).wrapping_add(attempt)))
+/// What names of files with this content begin with, among others.
+fn beginning(content: &[u8]) -> String {
+    format!("{PREFIX}{:016x}", digest(content))
 }
 
 fn no_folder() -> Fault {
@@ -51,23 +53,41 @@ fn no_folder() -> Fault {
 
 /// The file in `folder` that has this content, made if need be.
 fn keep(folder: &HostPath, content: &[u8]) -> Result<HostPath> {
-    let named = |attempt| named(folder, content, attempt);
-    let free = |file: &HostPath| match fs::read(file) {
-        Ok(found) => found == content,
-        Err(_) => true,
-    };
-    // The last name is taken from whoever has it.
-    let file = (0..ATTEMPTS).map(named).find(free).unwrap_or_else(|| named(ATTEMPTS));
-    match File::open(&file) {
+    if let Some(file) = find(folder, content) {
         // Young again. Failing that, the worst is that it is removed too early and this start fails.
-        Ok(kept) if free(&file) => drop(kept.set_modified(SystemTime::now())),
-        _ => {
-            create_or_replace_file(file.as_path(), content, 0o644)
-                .map_err(|error| Fault::from_error(Code::RootNotPrepared, &error))?;
-            forget_old(folder.as_path());
-        }
+        let _ = File::open(&file).and_then(|file| file.set_modified(SystemTime::now()));
+        return Ok(file);
     }
+    // A name that nobody had or will have.
+    let file = folder.join(&format!("{}-{:016x}", beginning(content), RandomState::new().hash_one(SystemTime::now())));
+    make(file.as_path(), content).map_err(|error| {
+        Fault::new(Code::RootNotPrepared, format!("cannot write {file}: {error}"))
+            .next("Check that its file system is writable for the caller and not full")
+    })?;
+    forget_old(folder.as_path());
     Ok(file)
+}
+
+/// One that is there.
+fn find(folder: &HostPath, content: &[u8]) -> Option<HostPath> {
+    let beginning = beginning(content);
+    let names = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let files = names.filter(|name| name.starts_with(&beginning)).map(|name| folder.join(&name));
+    // Others are still being written.
+    let has_size = |file: &HostPath| {
+        fs::symlink_metadata(file).is_ok_and(|found| found.is_file() && found.len() == content.len() as u64)
+    };
+    files.into_iter().find(|file| has_size(file) && fs::read(file).is_ok_and(|found| found == content))
+}
+
+/// Makes a file that is not there, to be read by everybody when it is complete.
+fn make(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let made = file.write_all(content).and_then(|()| file.set_permissions(Permissions::from_mode(0o644)));
+    if made.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    made
 }
 
 /// Removes files that are old, or too many.
@@ -109,14 +129,34 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_another_content_has_is_not_used() {
+    fn a_file_of_another_content_stays_whatever_its_name() {
+        let (dir, path) = place();
+        let mut others = Vec::new();
+        // As contents of one digest would be kept, and what an older version made.
+        for number in 0..40 {
+            let name = if number == 0 { beginning(b"a") } else { format!("{}-{number:016x}", beginning(b"a")) };
+            fs::write(dir.path().join(&name), format!("another {number}")).unwrap();
+            others.push(name);
+        }
+        let file = keep(&path, b"a").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"a");
+        assert_eq!(keep(&path, b"a").unwrap(), file);
+        for (number, name) in others.iter().enumerate() {
+            let found = fs::read_to_string(dir.path().join(name)).unwrap();
+            assert_eq!(found, format!("another {number}"), "a container may be about to mount it");
+        }
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+
+    #[test]
+    fn a_name_does_not_come_back() {
         let (_dir, path) = place();
         let first = keep(&path, b"a").unwrap();
-        fs::write(&first, "something else").unwrap();
+        fs::remove_file(&first).unwrap();
         let second = keep(&path, b"a").unwrap();
-        assert_ne!(first, second);
-        assert_eq!(fs::read(&second).unwrap(), b"a");
-        assert_eq!(fs::read(&first).unwrap(), b"something else", "a container may be using it");
+        assert_ne!(first, second, "whoever was to mount the first must not get something else");
+        fs::write(&second, "b").unwrap();
+        assert_ne!(keep(&path, b"a").unwrap(), second);
     }
 
     #[test]
