@@ -222,7 +222,7 @@ impl From<RootError> for Fault {
     fn from(error: RootError) -> Fault {
         let code = match error {
             RootError::Open { .. } => Code::RootUnusable,
-            RootError::HostRoot(_) | RootError::Foreign(_) => Code::RootEscapes,
+            RootError::HostRoot(_) | RootError::Foreign(_) | RootError::Strayed { .. } => Code::RootEscapes,
             RootError::Source { .. } | RootError::Unexpected { .. } => Code::HostUnreadable,
             _ => Code::RootNotPrepared,
         };

@@ -7,7 +7,7 @@ mod mounts;
 
 pub use crate::version::of_kernel;
 pub use id_map::seen_through;
-pub use mounts::{below, was_made_read_only};
+pub use mounts::{below, is_shared, was_made_read_only};
 
 use std::collections::BTreeMap;
 

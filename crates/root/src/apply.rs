@@ -188,7 +188,7 @@ fn has_link(folders: &mut Folders, link: &Link) -> Result<bool, RootError> {
     let parent = link.at.parent();
     let folder = match folders.open(&parent) {
         Err(Errno::NOENT) => return Ok(false),
-        result => result.map_err(RootError::failed("open", &parent))?,
+        result => result.map_err(folders.root.failed("open", &parent))?,
     };
     let name = link.at.file_name();
     match readlinkat(&folder, name, Vec::with_capacity(256)) {

@@ -14,7 +14,6 @@ use plan::{
     compat::{NOTE_OWNER, NOTE_SECTION},
 };
 use rustix::{
-    fd::AsFd,
     fs::{AtFlags, FileType, statat},
     io::Errno,
 };
@@ -36,8 +35,8 @@ pub struct CompatFound {
 }
 
 impl ContainerRoot {
-    /// The one libcuda in `folder`; `None` where there is no such folder, no libcuda with a version in its name, or more
-    /// than one. Links do not count. What is odd goes to `remarks`.
+    /// The one libcuda in `folder`; `None` where there is no such folder (or a link leads from it to another mount), no
+    /// libcuda with a version in its name, or more than one. Links do not count. What is odd goes to `remarks`.
     ///
     /// # Errors
     /// [`RootError::Failed`] if the folder cannot be read.
@@ -46,15 +45,18 @@ impl ContainerRoot {
         folder: &ContainerPath,
         remarks: &mut Vec<String>,
     ) -> Result<Option<CompatFound>, RootError> {
-        let listed =
-            self.find(folder, Last::Follow).and_then(|found| Ok((self.list(found.as_fd(), MAX_NAMES)?, found)));
+        let listed = self.enter(folder).and_then(|found| Ok((self.list(found.fd(), MAX_NAMES)?, found)));
         let (names, found) = match listed {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(error @ Errno::XDEV) => {
+                remarks.push(format!("{}; what lies there is not used", self.failed("list", folder)(error)));
+                return Ok(None);
+            }
             result => result.map_err(RootError::failed("list", folder))?,
         };
         let is_file = |kind: FileType, name: &str| {
             match kind {
-                FileType::Unknown => statat(&found, name, AtFlags::SYMLINK_NOFOLLOW).map(|status| status.st_mode),
+                FileType::Unknown => statat(found.fd(), name, AtFlags::SYMLINK_NOFOLLOW).map(|status| status.st_mode),
                 kind => Ok(kind.as_raw_mode()),
             }
             .is_ok_and(|mode| FileType::from_raw_mode(mode) == FileType::RegularFile)

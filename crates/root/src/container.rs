@@ -20,6 +20,8 @@ use std::{fs::File, io::Read, rc::Rc};
 #[derive(Debug)]
 pub struct ContainerRoot {
     fd: OwnedFd,
+    /// The number of the mount that it lies on.
+    mount: Option<u64>,
     owner: Owner,
     resolver: Resolver,
     patience: Rc<Patience>,
@@ -47,11 +49,14 @@ impl ContainerRoot {
         let fd = open(path.as_path(), flags, Mode::empty()).map_err(failed)?;
         #[cfg(feature = "undefended")]
         crate::undefended::leak(&fd);
-        if same_file(&fstat(&fd).map_err(failed)?, &stat("/").map_err(failed)?) {
+        let found = Found::look(fd).map_err(failed)?;
+        let machines = stat("/").map_err(failed)?;
+        if found.identity == (machines.st_dev, machines.st_ino) {
             return Err(RootError::HostRoot(path.clone()));
         }
+        let (mount, fd) = (found.mount(), found.into_fd());
         let resolver = Resolver::choose(fd.as_fd());
-        Ok(ContainerRoot { fd, owner, resolver, patience: Rc::new(Patience::new()) })
+        Ok(ContainerRoot { fd, mount, owner, resolver, patience: Rc::new(Patience::new()) })
     }
 
     /// The same root with paths resolved in that way, for tests and for kernels whose `openat2` is known bad.
@@ -61,7 +66,8 @@ impl ContainerRoot {
 
     /// The same root, reached through another descriptor for it.
     pub(crate) fn through(&self, fd: OwnedFd) -> ContainerRoot {
-        ContainerRoot { fd, owner: self.owner, resolver: self.resolver, patience: self.patience.clone() }
+        let (mount, patience) = (mount_of(fd.as_fd()), self.patience.clone());
+        ContainerRoot { fd, mount, owner: self.owner, resolver: self.resolver, patience }
     }
 
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -78,12 +84,17 @@ impl ContainerRoot {
         self.owner
     }
 
-    /// A regular file's content, at most `limit` bytes. Links are followed inside the root.
+    /// A regular file's content, at most `limit` bytes. Links are followed inside the root, but not to another mount; and
+    /// what lies on another mount must be for everybody to read, or the container would learn from us what it may not see.
     ///
     /// # Errors
-    /// [`RootError::NotRegular`], [`RootError::TooLarge`], or [`RootError::Failed`] with what the kernel says.
+    /// [`RootError::NotRegular`], [`RootError::TooLarge`], [`RootError::Strayed`], [`RootError::Hidden`], or
+    /// [`RootError::Failed`] with what the kernel says.
     pub fn read(&self, path: &ContainerPath, limit: usize) -> Result<Vec<u8>, RootError> {
-        let found = self.look(path, Last::Follow).map_err(RootError::failed("open", path))?;
+        let found = self.enter(path).map_err(self.failed("open", path))?;
+        if !self.shows(&found) {
+            return Err(RootError::Hidden(path.clone()));
+        }
         let size = found.size;
         let file = found.open(path)?;
         let limit = if Defence::BoundedReads.stands() { limit } else { i64::MAX as usize };
@@ -162,9 +173,14 @@ impl ContainerRoot {
         Ok(ContainerPath::root().join(&found))
     }
 
+    /// The same, if names alone lead there: `ELOOP` where a link is on the way or at the end.
+    pub(crate) fn look_by_name(&self, path: &ContainerPath) -> Result<Found, Errno> {
+        Found::look(self.resolver.open_by_name(self.fd.as_fd(), path.as_str())?)
+    }
+
     /// The number of the mount that the root lies on.
     pub(crate) fn mount(&self) -> Option<u64> {
-        mount_of(self.fd.as_fd())
+        self.mount
     }
 
     /// Names in the folder, sorted; at most `limit` of them.
@@ -192,6 +208,8 @@ impl ContainerRoot {
 pub(crate) struct Found {
     fd: OwnedFd,
     pub(crate) kind: FileType,
+    /// Permission bits.
+    pub(crate) mode: u32,
     /// Device and inode.
     pub(crate) identity: (u64, u64),
     pub(crate) size: u64,
@@ -205,6 +223,7 @@ impl Found {
             let has_mount = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID);
             return Ok(Found {
                 kind: FileType::from_raw_mode(status.stx_mode.into()),
+                mode: u32::from(status.stx_mode) & 0o7777,
                 identity: (makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino),
                 size: status.stx_size,
                 mount: has_mount.then_some(status.stx_mnt_id),
@@ -215,6 +234,7 @@ impl Found {
         let status = fstat(&fd)?;
         Ok(Found {
             kind: FileType::from_raw_mode(status.st_mode),
+            mode: status.st_mode & 0o7777,
             identity: (status.st_dev, status.st_ino),
             size: u64::try_from(status.st_size).unwrap_or_default(),
             mount: None,
@@ -225,6 +245,16 @@ impl Found {
     /// The number of the mount that it lies on.
     pub(crate) fn mount(&self) -> Option<u64> {
         self.mount.or_else(|| listed_mount_of(self.fd.as_fd()))
+    }
+
+    /// What has that name in it; a link is found itself.
+    pub(crate) fn below(&self, name: &str) -> Result<Found, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Found::look(openat(&self.fd, name, flags, Mode::empty())?)
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
@@ -275,10 +305,10 @@ fn listed_mount_of(file: BorrowedFd) -> Option<u64> {
 
 /// Told by identity, as a name says nothing: on procfs, or just what this machine has at `host` (a simulated machine binds
 /// its own there).
-pub(crate) fn is_kernels_own(found: &OwnedFd, status: &Stat, host: &HostPath) -> bool {
+pub(crate) fn is_kernels_own(found: BorrowedFd, identity: (u64, u64), host: &HostPath) -> bool {
     fstatfs(found).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC)
         || !Defence::DriversParams.stands()
-        || stat(host.as_path()).is_ok_and(|hosts| same_file(status, &hosts))
+        || stat(host.as_path()).is_ok_and(|hosts| identity == (hosts.st_dev, hosts.st_ino))
 }
 
 /// The same inode of the same file system.

@@ -2,26 +2,31 @@
 
 use crate::{
     ContainerRoot, RootError,
-    mount::{Place, Technique, cover},
-    resolve::Last,
+    container::Found,
+    mount::{Place, Point, Technique, cover},
 };
 use oci::ContainerPath;
-use rustix::fs::{FileType, fstat};
-use std::os::fd::AsFd;
+use rustix::{fd::AsFd, fs::FileType};
+use std::rc::Rc;
 
 impl ContainerRoot {
     /// Lays a read-only file with this content over the one at `path`, until the mount namespace ends. Only a hook, in
-    /// the container's mount namespace, may do this.
+    /// the container's mount namespace, may do this. A link is no file: what it leads to would be covered for everybody who
+    /// uses that.
     ///
     /// # Errors
-    /// [`RootError::NotRegular`] if there is none; [`RootError::Failed`] if it cannot be mounted.
+    /// [`RootError::Link`] or [`RootError::NotRegular`] if there is none; [`RootError::Shared`], or [`RootError::Failed`], if
+    /// it cannot be mounted.
     pub fn cover(&self, path: &ContainerPath, content: &[u8]) -> Result<(), RootError> {
-        let target = self.find(path, Last::Follow).map_err(RootError::failed("open", path))?;
-        let status = fstat(&target).map_err(RootError::failed("look at", path))?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-            return Err(RootError::NotRegular(path.clone()));
+        let parent = path.parent();
+        let folder = self.enter(&parent).map(Found::into_fd).map_err(self.failed("open", &parent))?;
+        let point = Point::look(Rc::new(folder), path.file_name()).map_err(RootError::failed("open", path))?;
+        match FileType::from_raw_mode(point.status.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Symlink => return Err(RootError::Link(path.clone())),
+            _ => return Err(RootError::NotRegular(path.clone())),
         }
-        cover(target.as_fd(), &Place { root: self, path }, content, Technique::Detached)
-            .map_err(RootError::failed("mount over", path))
+        let place = Place { root: self, path };
+        cover(point.target.as_fd(), point.mount(), &place, content, Technique::Detached)
     }
 }

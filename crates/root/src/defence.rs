@@ -39,6 +39,10 @@ defences! {
     NoMagicLinks "no-magic-links",
     /// What was found is used through its descriptor and never looked up again by its path.
     ByDescriptor "by-descriptor",
+    /// A mount below the root is entered by its name and not by a link, and there only what everybody may read is read.
+    ByName "by-name",
+    /// Nothing is mounted where others would see it too.
+    Unshared "unshared",
     /// Only regular files are opened for reading: no FIFO, device, socket or folder.
     RegularOnly "regular-only",
     /// No file is read beyond a size that belongs there.

@@ -51,6 +51,28 @@ pub enum RootError {
     /// Something else lies where the kernel's own should: another could have put it there.
     #[error("{0} in the container is not the kernel's: it is neither on procfs nor this machine's own")]
     Foreign(ContainerPath),
+    /// A link leads to another mount: a volume, or what the kernel shows.
+    #[error(
+        "cannot use {path} in the container: the symbolic link {link} makes it {place}, which lies on another mount; remove \
+         the link from the image, or mount the volume at {path}"
+    )]
+    Strayed {
+        /// What was asked for.
+        path: ContainerPath,
+        /// The first link on the way.
+        link: ContainerPath,
+        /// The same without links.
+        place: ContainerPath,
+    },
+    /// What lies there is not the image's, and not everybody may read it.
+    #[error("{0} in the container lies on another mount, and is no file that everybody may read")]
+    Hidden(ContainerPath),
+    /// What is mounted there would be mounted elsewhere too.
+    #[error(
+        "cannot mount over {0} in the container: it lies on a shared mount, so that others would see it too, as this machine \
+         may; mount that volume without shared propagation (rslave, rprivate)"
+    )]
+    Shared(ContainerPath),
     /// What is to be mounted cannot be opened, or not be mounted anywhere.
     #[error("cannot mount {path} of this machine: {source}")]
     Source {
@@ -82,7 +104,11 @@ impl RootError {
     pub(crate) fn is_unusable(&self) -> bool {
         matches!(
             self,
-            RootError::NotRegular(_) | RootError::TooLarge { .. } | RootError::Failed { source: Errno::LOOP, .. }
+            RootError::NotRegular(_)
+                | RootError::TooLarge { .. }
+                | RootError::Strayed { .. }
+                | RootError::Hidden(_)
+                | RootError::Failed { source: Errno::LOOP, .. }
         )
     }
 

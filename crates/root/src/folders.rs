@@ -1,12 +1,8 @@
 //! Folders of a container's root that were opened once and are used for many links.
 
-use crate::{ContainerRoot, resolve::Last};
+use crate::ContainerRoot;
 use oci::ContainerPath;
-use rustix::{
-    fd::OwnedFd,
-    fs::{FileType, fstat},
-    io::Errno,
-};
+use rustix::{fd::OwnedFd, fs::FileType, io::Errno};
 use std::{collections::HashMap, rc::Rc};
 
 /// Opens each folder once. Some forty links lie in two or three folders.
@@ -20,16 +16,17 @@ impl<'a> Folders<'a> {
         Folders { root, known: HashMap::new() }
     }
 
-    /// The folder at `path`, links on the way followed inside the root.
+    /// The folder at `path`, links on the way followed inside the root, but not to another mount
+    /// ([`ContainerRoot::enter`]).
     pub(crate) fn open(&mut self, path: &ContainerPath) -> Result<Rc<OwnedFd>, Errno> {
         if let Some(folder) = self.known.get(path) {
             return Ok(folder.clone());
         }
-        let folder = self.root.find(path, Last::Follow)?;
-        if FileType::from_raw_mode(fstat(&folder)?.st_mode) != FileType::Directory {
+        let found = self.root.enter(path)?;
+        if found.kind != FileType::Directory {
             return Err(Errno::NOTDIR);
         }
-        Ok(self.remember(path, folder))
+        Ok(self.remember(path, found.into_fd()))
     }
 
     /// Looks again for what lies at `path` and below it.

@@ -26,6 +26,7 @@ mod compat;
 mod container;
 mod cover;
 mod defence;
+mod enter;
 mod error;
 pub mod exec;
 mod folders;

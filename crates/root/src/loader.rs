@@ -15,7 +15,7 @@ use host::ldcache::{self, Cache, Entry};
 use library::Reader;
 use oci::ContainerPath;
 use plan::{Because, Layout, Loader, LoaderEntry, RootWork};
-use refresh::Scan;
+use refresh::{Chosen, Scan};
 
 /// The loader's files as they should be, if they are not.
 pub(crate) fn missing(
@@ -54,7 +54,8 @@ fn glibc(
     let path = ContainerPath::root().join(ldcache::PATH);
     let former = DropIn::Compat.read(root)?;
     let wanted = work.compat.as_ref().map(|folder| &folder.what);
-    let compat = Scan::of(&mut Reader::new(root), library::existing(root, wanted.into_iter().cloned()));
+    let folders = library::existing(root, wanted.into_iter().cloned());
+    let compat = Scan::of(&mut Reader::new(root), folders, Chosen::ByImage);
     let left: Vec<_> = former.into_iter().filter(|former| Some(former) != wanted).collect();
 
     let existing = existing(root, &path, remarks)?;

@@ -10,14 +10,9 @@ use crate::{
     ContainerRoot, RootError,
     container::is_kernels_own,
     mount::{Place, cover},
-    resolve::Last,
 };
 use oci::{ContainerPath, HostPath};
-use rustix::{
-    fd::AsFd,
-    fs::{FileType, fstat},
-    io::Errno,
-};
+use rustix::{fs::FileType, io::Errno};
 use std::{fs::File, io::Read};
 
 pub use crate::mount::Technique;
@@ -53,20 +48,12 @@ pub enum ParamsError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file in the container cannot be read.
+    /// The file in the container cannot be read, or not be mounted over.
     #[error(transparent)]
     Container(#[from] RootError),
     /// Something else lies there: a file of the image's, which we must not take for the driver's.
     #[error("{0} in the container is not the driver's: it is neither on procfs nor the host's file")]
     Foreign(ContainerPath),
-    /// The mount failed.
-    #[error("cannot mount a copy over {path} in the container: {source}")]
-    Mount {
-        /// The file.
-        path: ContainerPath,
-        /// Why.
-        source: Errno,
-    },
 }
 
 /// Makes the container see `ModifyDeviceFiles: 0` if the host's parameters (at `host`, usually [`PATH`]) say 1. Must
@@ -85,25 +72,22 @@ pub fn hide(root: &ContainerRoot, host: &HostPath) -> Result<Outcome, ParamsErro
 pub fn hide_by(root: &ContainerRoot, host: &HostPath, how: Technique) -> Result<Outcome, ParamsError> {
     let Some(copy) = read_host(host)?.as_deref().and_then(switched_off) else { return Ok(Outcome::NotNeeded) };
     let path = ContainerPath::root().join(PATH);
-    let target = match root.find(&path, Last::Follow) {
+    let target = match root.enter(&path) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Outcome::NotVisible),
-        result => result.map_err(RootError::failed("open", &path))?,
+        result => result.map_err(root.failed("open", &path))?,
     };
-    let status = fstat(&target).map_err(RootError::failed("look at", &path))?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+    if target.kind != FileType::RegularFile {
         return Err(ParamsError::Foreign(path));
     }
-    if !is_kernels_own(&target, &status, host) {
+    if !is_kernels_own(target.fd(), target.identity, host) {
         return match root.read(&path, MAX_FILE)? == copy.as_bytes() {
             true => Ok(Outcome::HiddenBefore),
             false => Err(ParamsError::Foreign(path)),
         };
     }
     let place = Place { root, path: &path };
-    match cover(target.as_fd(), &place, copy.as_bytes(), how) {
-        Ok(()) => Ok(Outcome::Hidden),
-        Err(source) => Err(ParamsError::Mount { path, source }),
-    }
+    cover(target.fd(), target.mount(), &place, copy.as_bytes(), how)?;
+    Ok(Outcome::Hidden)
 }
 
 /// The driver's parameters; `None` when it is not loaded.

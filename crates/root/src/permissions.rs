@@ -1,9 +1,9 @@
 //! Permissions of what lies in a root already (reference: runtime-and-hook.md, 8.3).
 
-use crate::{ContainerRoot, RootError, resolve::Last};
+use crate::{ContainerRoot, RootError};
 use oci::ContainerPath;
 use rustix::{
-    fs::{Mode, chmod, fstat},
+    fs::{Mode, chmod},
     io::Errno,
 };
 use std::os::fd::AsRawFd;
@@ -22,23 +22,22 @@ pub enum Permissions {
 }
 
 impl ContainerRoot {
-    /// Gives what lies at `path`, links followed inside the root, these permission bits, set-uid, set-gid and sticky bit
+    /// Gives what lies at `path`, links followed inside the root, but not to another mount, these permission bits, set-uid, set-gid and sticky bit
     /// included.
     ///
     /// # Errors
     /// [`RootError::Failed`] for anything but absence and lack of permission.
     pub fn set_permissions(&self, path: &ContainerPath, bits: u32) -> Result<Permissions, RootError> {
-        let found = match self.find(path, Last::Follow) {
+        let found = match self.enter(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Permissions::Absent),
-            result => result.map_err(RootError::failed("open", path))?,
+            result => result.map_err(self.failed("open", path))?,
         };
-        let status = fstat(&found).map_err(RootError::failed("look at", path))?;
-        if status.st_mode & 0o7777 == bits {
+        if found.mode == bits {
             return Ok(Permissions::Unchanged);
         }
         // The descriptor was opened without being able to do anything with the file; its name below /proc leads to the
         // file itself and not through any name that an image could change.
-        let file = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let file = format!("/proc/self/fd/{}", found.fd().as_raw_fd());
         match chmod(file, Mode::from_raw_mode(bits)) {
             Ok(()) => Ok(Permissions::Changed),
             Err(Errno::PERM | Errno::ACCESS) => Ok(Permissions::NotOurs),

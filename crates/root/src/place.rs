@@ -81,7 +81,7 @@ impl<'a> Placer<'a> {
 
     /// Nothing, where a link or file was.
     pub(crate) fn remove(&mut self, at: &ContainerPath) -> Result<(), RootError> {
-        let folder = self.folders.open(&at.parent()).map_err(RootError::failed("open", at))?;
+        let folder = self.folders.open(&at.parent()).map_err(self.folders.root.failed("open", at))?;
         let name = at.file_name();
         match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => {
@@ -159,7 +159,7 @@ impl<'a> Placer<'a> {
     fn folder(&mut self, path: &ContainerPath, mode: u32) -> Result<Rc<OwnedFd>, RootError> {
         match self.folders.open(path) {
             Err(Errno::NOENT) if *path != ContainerPath::root() => self.make_folder(path, mode),
-            result => result.map_err(RootError::failed("open", path)),
+            result => result.map_err(self.folders.root.failed("open", path)),
         }
     }
 

@@ -59,21 +59,30 @@ impl Resolver {
             Resolver::Kernel => by_kernel(root, path, last),
         }
     }
+
+    /// The same, if names alone lead there: `ELOOP` where a link is on the way or at the end.
+    pub(crate) fn open_by_name(self, root: BorrowedFd, path: &str) -> Result<OwnedFd, Errno> {
+        let asked = match self {
+            Resolver::Walk => None,
+            Resolver::Kernel => ask_kernel(root, path, OFlags::empty(), ResolveFlags::NO_SYMLINKS),
+        };
+        asked.unwrap_or_else(|| walk_by_name(root, path))
+    }
 }
 
 fn by_kernel(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
-    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
-    if last == Last::Keep {
-        flags |= OFlags::NOFOLLOW;
-    }
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    for _ in 0..RETRIES {
-        match openat2(root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            result => return result,
-        }
-    }
-    walk(root, path, last)
+    let flags = if last == Last::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };
+    ask_kernel(root, path, flags, ResolveFlags::empty()).unwrap_or_else(|| walk(root, path, last))
+}
+
+/// `None` if the kernel stays unsure.
+fn ask_kernel(root: BorrowedFd, path: &str, flags: OFlags, how: ResolveFlags) -> Option<Result<OwnedFd, Errno>> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | flags;
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | how;
+    (0..RETRIES).find_map(|_| match openat2(root, path, flags, Mode::empty(), how) {
+        Err(Errno::AGAIN | Errno::INTR) => None,
+        result => Some(result),
+    })
 }
 
 /// The same by hand.
@@ -82,6 +91,29 @@ fn walk(root: BorrowedFd, path: &str, last: Last) -> Result<OwnedFd, Errno> {
         Some((_, end)) => Ok(end),
         None => openat(root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
     }
+}
+
+/// The same by hand where no link is to be followed.
+fn walk_by_name(root: BorrowedFd, path: &str) -> Result<OwnedFd, Errno> {
+    let mut here = openat(root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    for name in components(path) {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        here = openat(&here, &*name, flags, Mode::empty())?;
+        // `..` is no name; paths of containers have none.
+        if name == ".." || FileType::from_raw_mode(fstat(&here)?.st_mode) == FileType::Symlink {
+            return Err(Errno::LOOP);
+        }
+    }
+    Ok(here)
+}
+
+/// The first link on the way to `path`, or at its end. For messages.
+pub(crate) fn first_link(root: BorrowedFd, path: &str) -> Option<String> {
+    let mut at = String::new();
+    components(path).find_map(|name| {
+        at = format!("{at}/{name}");
+        matches!(walk_by_name(root, &at), Err(Errno::LOOP)).then(|| at.clone())
+    })
 }
 
 /// The same path without links: what lies there has this name too.
@@ -188,6 +220,11 @@ mod tests {
                 let got = resolver.open(fd.as_fd(), path, *last).map(|found| fstat(&found).unwrap().st_ino);
                 assert_eq!(got, want.map(|path| inode_of(&root.join(path))), "{path} by {resolver:?}");
             }
+            let by_name = [Resolver::Kernel, Resolver::Walk]
+                .map(|resolver| resolver.open_by_name(fd.as_fd(), path).map(|found| fstat(&found).unwrap().st_ino));
+            let through_a_link = first_link(fd.as_fd(), path).is_some();
+            let expected = if through_a_link { Err(Errno::LOOP) } else { want.map(|path| inode_of(&root.join(path))) };
+            assert_eq!(by_name, [expected; 2], "{path} by name");
             if *last == Last::Follow {
                 let want = want.map(|path| if path.is_empty() { String::new() } else { format!("/{path}") });
                 assert_eq!(without_links(fd.as_fd(), path), want, "{path}");

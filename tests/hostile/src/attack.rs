@@ -9,6 +9,8 @@ pub struct Attack {
     pub name: &'static str,
     /// Puts it into an ordinary image.
     pub image: fn(&Image),
+    /// What is mounted into the container beforehand, by its engine.
+    pub volumes: &'static [Volume],
     /// The operations that meet it; without any, all do.
     pub operations: &'static [&'static str],
     /// What stands first in `config.toml`: switches by which the original would open the door.
@@ -25,6 +27,39 @@ impl std::fmt::Debug for Attack {
     }
 }
 
+/// Something that is mounted into the container.
+#[derive(Debug)]
+pub struct Volume {
+    /// What: below the folder of the trial, so that `outside` is what stands for the host.
+    pub from: &'static str,
+    /// Where in the image. The image has something there.
+    pub at: &'static str,
+    /// How.
+    pub how: How,
+}
+
+/// How a volume is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// To be written, too.
+    Writable,
+    /// Read-only.
+    ReadOnly,
+    /// To be written; and what is mounted on it is seen on the host.
+    Shared,
+}
+
+impl How {
+    /// The word for it in scripts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            How::Writable => "rw",
+            How::ReadOnly => "ro",
+            How::Shared => "shared",
+        }
+    }
+}
+
 /// An attack succeeds on this operation without these defences.
 #[derive(Debug)]
 pub struct Bite {
@@ -38,7 +73,7 @@ pub struct Bite {
 
 /// What tables start from.
 pub const ATTACK: Attack =
-    Attack { name: "", image: |_| {}, operations: &[], configuration: "", holds: |_| Ok(()), bites: &[] };
+    Attack { name: "", image: |_| {}, volumes: &[], operations: &[], configuration: "", holds: |_| Ok(()), bites: &[] };
 
 impl Attack {
     /// The names of the operations that meet it.

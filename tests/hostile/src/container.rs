@@ -1,15 +1,17 @@
 //! Attacks in real containers: our shim, or a spec with all of our hooks, under runc and crun.
 
 use crate::{
-    attack::Attack,
+    attack::{Attack, How},
     image::{Image, Outward},
     oracle::nothing_leaked,
     outside,
     programs::Build,
+    sources::table,
+    stage,
     trial::{PATIENCE, library, specification, variables, wait, with_programs},
 };
 use engines::place::folder as named_folder;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::Path,
@@ -38,6 +40,8 @@ mkdir -p "$D/cdi" && "$HOOKS/nvidia-ctk" --quiet cdi generate --output="$D/cdi/g
 if [ -n "$BARE" ]; then
     sed -i 's/,"env":\["NVIDIA_CTK_DEBUG=false"\]//g' "$D/cdi/gpu.json"; ! grep -q CTK_DEBUG "$D/cdi/gpu.json" || exit 97
 fi
+eval "$SHARE"
+cat /proc/self/mountinfo >"$D/mounts.before"
 "$SHIM" --root "$D/state.d" --log "$D/log" run --bundle "$B" "$ID" >"$D/stdout" 2>"$D/stderr"
 echo $? >"$D/status"
 cat /proc/self/mountinfo >"$D/mounts.after"
@@ -70,7 +74,7 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
     let probe = fs::read(named_folder("CORTEN_LAB")?.join("lab-probe-static")).map_err(|why| why.to_string())?;
     image.program("probe", probe);
     let write = |name: &str, text: String| fs::write(folder.join(name), text).map_err(|why| format!("{name}: {why}"));
-    write("bundle/config.json", specification().to_string())?;
+    write("bundle/config.json", with_volumes(specification(), attack, folder).to_string())?;
     let before = match setting.way {
         Way::Prestart => with_programs(attack.configuration, setting.hooks)?,
         _ => attack.configuration.to_owned(),
@@ -94,6 +98,7 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
     command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT]).envs(variables(folder));
     command.env("SHIM", setting.shim.folder()?.join("nvidia-container-runtime")).env("HOOKS", setting.hooks.folder()?);
     command.env("CORTEN_UNDEFENDED", setting.shim.switched_off()).env("ID", id);
+    command.env("SHARE", stage::SHARE).env("VOLUMES", stage::volumes(attack));
     command.env("BARE", if setting.bare { "yes" } else { "" });
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     wait(&mut command.spawn().map_err(|why| why.to_string())?, PATIENCE)?.ok_or("the container's start did not end")?;
@@ -101,17 +106,20 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
     let text = |name: &str| String::from_utf8_lossy(&fs::read(folder.join(name)).unwrap_or_default()).into_owned();
     let changed = changes(&image, &before)?;
     if !changed.is_empty() {
-        let control = by_itself(&folder.join("control"), attack, runtime)?;
+        let control = by_itself(folder, attack, runtime)?;
         if !changed.iter().all(|path| control.contains(path)) {
             return Err(format!("outside changed: {}", changed.join(", ")));
         }
         println!("    ({}: {runtime} changes {} outside by itself, without us)", attack.name, changed.join(", "));
     }
     let outside = image.outside("").display().to_string();
-    if let Some(line) = text("mounts.after").lines().find(|line| line.contains(outside.trim_end_matches('/'))) {
-        return Err(format!("mounted: {line}"));
+    let (before, after) = (text("mounts.before"), text("mounts.after"));
+    let known: Vec<_> = table(&before).map(|line| line.number.to_owned()).collect();
+    let mut new = table(&after).filter(|line| !known.iter().any(|number| number == line.number));
+    if let Some(line) = new.find(|line| line.text.contains(outside.trim_end_matches('/'))) {
+        return Err(format!("mounted: {}", line.text));
     }
-    sources_are_the_hosts(&text("bundle/config.json"), folder)?;
+    sources_are_the_hosts(&text("bundle/config.json"), attack, folder)?;
     nothing_leaked(&image)?;
     match text("status").trim() {
         "" => Err(format!("it was not run: {}", text("generate.log"))),
@@ -127,6 +135,27 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
     }
 }
 
+/// The same container with the attack's volumes.
+fn with_volumes(mut document: Value, attack: &Attack, folder: &Path) -> Value {
+    let mounts = attack.volumes.iter().map(|volume| {
+        let how = match volume.how {
+            How::Writable => "rprivate",
+            How::ReadOnly => "ro",
+            How::Shared => "rshared",
+        };
+        json!({
+            "destination": Path::new("/").join(volume.at), "type": "bind", "source": folder.join(volume.from),
+            "options": ["rbind", how],
+        })
+    });
+    document["mounts"].as_array_mut().into_iter().for_each(|all| all.extend(mounts.clone()));
+    if attack.volumes.iter().any(|volume| volume.how == How::Shared) {
+        // As Docker and containerd do then.
+        document["linux"]["rootfsPropagation"] = "rshared".into();
+    }
+    document
+}
+
 /// What changed outside, by names that do not depend on the trial's folder.
 fn changes(image: &Image, before: &outside::Record) -> Result<Vec<String>, String> {
     let after = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
@@ -136,14 +165,19 @@ fn changes(image: &Image, before: &outside::Record) -> Result<Vec<String>, Strin
 }
 
 /// What the low-level runtime does outside on the same image without us. (runc 1.1 makes the links of `/dev` by path, so
-/// through an image's link for `/dev`.)
-fn by_itself(folder: &Path, attack: &Attack, runtime: &str) -> Result<Vec<String>, String> {
+/// through an image's link for `/dev`.) Where a volume can be written, an image's links make it a place of the mounts that we ask
+/// for, too; so then it gets those, and none of our hooks.
+fn by_itself(trial: &Path, attack: &Attack, runtime: &str) -> Result<Vec<String>, String> {
+    let folder = &trial.join("control");
     let image = Image::make(folder, Outward::Absolute, &library()?);
     (attack.image)(&image);
     let probe = fs::read(named_folder("CORTEN_LAB")?.join("lab-probe-static")).map_err(|why| why.to_string())?;
     image.program("probe", probe);
-    let document = specification().to_string();
-    fs::write(folder.join("bundle/config.json"), document).map_err(|why| why.to_string())?;
+    let document = match attack.volumes {
+        [] => specification(),
+        _ => without_hooks(trial, folder)?,
+    };
+    fs::write(folder.join("bundle/config.json"), document.to_string()).map_err(|why| why.to_string())?;
     let before = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", runtime, "--root"]).arg(folder.join("state.d"));
@@ -153,12 +187,24 @@ fn by_itself(folder: &Path, attack: &Attack, runtime: &str) -> Result<Vec<String
     changes(&image, &before)
 }
 
-fn sources_are_the_hosts(document: &str, folder: &Path) -> Result<(), String> {
+/// The container as it was started, moved to another folder.
+fn without_hooks(trial: &Path, folder: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(trial.join("bundle/config.json")).map_err(|why| why.to_string())?;
+    let moved = text.replace(&trial.display().to_string(), &folder.display().to_string());
+    let mut document: Value = serde_json::from_str(&moved).map_err(|why| why.to_string())?;
+    document.as_object_mut().and_then(|document| document.remove("hooks"));
+    Ok(document)
+}
+
+fn sources_are_the_hosts(document: &str, attack: &Attack, folder: &Path) -> Result<(), String> {
     let document: Value = serde_json::from_str(document).map_err(|why| format!("config.json: {why}"))?;
     let mounts = document["mounts"].as_array().into_iter().flatten().filter_map(|mount| mount["source"].as_str());
-    let allowed = folder.join("cdi");
-    match mounts.into_iter().find(|path| Path::new(path).starts_with(folder) && !Path::new(path).starts_with(&allowed))
-    {
+    let specs = folder.join("cdi");
+    let is_allowed = |path: &Path| {
+        let is_volume = attack.volumes.iter().any(|volume| folder.join(volume.from) == path);
+        is_volume || !path.starts_with(folder) || path.starts_with(&specs)
+    };
+    match mounts.into_iter().find(|path| !is_allowed(Path::new(path))) {
         None => Ok(()),
         Some(path) => Err(format!("a source in the image: {path}")),
     }

@@ -157,7 +157,7 @@ fn look_through(folder: &Path, since: SystemTime) -> Result<(), String> {
         } else if status.is_file() && written && status.len() < 8 << 20 {
             let content = fs::read(&path).unwrap_or_default();
             if content.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()) {
-                return Err(format!("{} says what only files outside say", path.display()));
+                return Err(format!("leaked: {} says what only files outside say", path.display()));
             }
         }
     }

@@ -1,9 +1,27 @@
 //! How a process of a container comes to be there before an operation begins that works on it from outside.
 
-use crate::operation::{Operation, Stage};
+use crate::{
+    attack::Attack,
+    operation::{Operation, Stage},
+};
 
-/// What the container sees before the operation: its `/proc`, unless `$M` ends so that it has another one.
+/// Shell lines that make places which are to be shared with a container into mounts that can be. `$VOLUMES` is what
+/// [`volumes`] says.
+pub const SHARE: &str = r#"
+echo "$VOLUMES" | while read -r from at how; do
+    [ "$how" = shared ] || continue
+    mount --bind "$D/$from" "$D/$from" && mount --make-shared "$D/$from" || exit 99
+done || exit 99
+"#;
+
+/// What the container sees before the operation: its volumes, unless there is no container yet, and its `/proc`, unless `$M`
+/// ends so that it has another one.
 const SHOW: &str = r#"
+echo "$VOLUMES" | while read -r from at how; do
+    case $M/$at in before/*|*/) continue;; esac
+    mount --bind "$D/$from" "$R/$at" || exit 99
+    [ "$how" != ro ] || mount -o remount,bind,ro "$R/$at" || exit 99
+done || exit 99
 case $M in *-with-proc)
     if [ -d "$R/proc" ] && [ ! -L "$R/proc" ]; then mount --rbind /proc "$R/proc" || exit 99; fi;;
 esac
@@ -17,11 +35,12 @@ cat /proc/self/mountinfo >"$D/mounts.before"
 pub const BEGIN: &str = r#"
 others='$5 ~ "/corten-hostile-" && index($5, own "/") != 1 { print $5 }'
 awk -v own="$D" "$others" /proc/self/mountinfo | xargs -r -d '\n' -n 1 umount --lazy 2>/dev/null
+eval "$SHARE"
 V=/proc/self
 case $M in
 beside*)
     cat /proc/self/mountinfo >"$D/host.before"
-    P=$(unshare --mount --propagation private /bin/sh -c "$SHOW"'
+    P=$(unshare --mount --propagation unchanged /bin/sh -c "$SHOW"'
         read -r P rest </proc/self/stat; echo "$P"; exec sleep 600 </dev/null >/dev/null 2>&1' &)
     [ -n "$P" ] || exit 98
     V=/proc/$P
@@ -43,8 +62,8 @@ case $M in beside*) cat /proc/self/mountinfo >"$D/host.after";; esac
 cut -d ' ' -f 5 "$D/mounts.after" | grep -F "$R/" | sed "s|^|$V/root|" | xargs -r -d '\n' stat -c '%d %i %n' >"$D/mounted"
 "#;
 
-/// The variables that the lines above need. Without `with_proc` nothing is mounted on the image's `/proc`.
-pub fn variables(operation: &Operation, with_proc: bool) -> [(&'static str, &'static str); 2] {
+/// The variables that the lines above need, but for `$VOLUMES`. Without `with_proc` nothing is mounted on the image's `/proc`.
+pub fn variables(operation: &Operation, with_proc: bool) -> [(&'static str, &'static str); 3] {
     let stage = match (operation.stage, with_proc) {
         (Stage::Before, _) => "before",
         (Stage::Hook, true) => "hook-with-proc",
@@ -52,7 +71,12 @@ pub fn variables(operation: &Operation, with_proc: bool) -> [(&'static str, &'st
         (Stage::Beside, true) => "beside-with-proc",
         (Stage::Beside, false) => "beside",
     };
-    [("M", stage), ("SHOW", SHOW)]
+    [("M", stage), ("SHARE", SHARE), ("SHOW", SHOW)]
+}
+
+/// A line for each volume: what, where, how.
+pub fn volumes(attack: &Attack) -> String {
+    attack.volumes.iter().map(|volume| format!("{} {} {}\n", volume.from, volume.at, volume.how.word())).collect()
 }
 
 /// The program that runs a script where what it mounts and starts is gone with it.

@@ -101,7 +101,7 @@ impl<'a> Trial<'a> {
         ]);
         command.arg(build.folder()?.join(operation.program));
         command.args(operation.args.iter().map(|word| fill_in(word, folder)));
-        command.envs(variables(folder)).envs(stage::variables(operation, true));
+        command.envs(variables(folder)).envs(stage::variables(operation, true)).env("VOLUMES", stage::volumes(attack));
         command.env("WATCHED", WATCHED).env("CORTEN_UNDEFENDED", build.switched_off());
         command.env("INJECT", if how == How::Walk { "-e inject=openat2:error=ENOSYS" } else { "" });
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir(image.path(""));

@@ -6,7 +6,10 @@ use crate::{
     fault::{Fault, Result},
 };
 use oci::HostPath;
-use root::params::{self, Outcome, ParamsError};
+use root::{
+    RootError,
+    params::{self, Outcome, ParamsError},
+};
 use std::path::Path;
 
 /// The hook's name.
@@ -32,8 +35,8 @@ pub fn run(run: &Run) -> Result<()> {
 fn fault(error: &ParamsError) -> Fault {
     let code = match error {
         ParamsError::Host { .. } => Code::HostUnreadable,
-        ParamsError::Foreign(_) => Code::RootEscapes,
-        ParamsError::Container(_) | ParamsError::Mount { .. } => Code::RootNotPrepared,
+        ParamsError::Foreign(_) | ParamsError::Container(RootError::Strayed { .. }) => Code::RootEscapes,
+        ParamsError::Container(_) => Code::RootNotPrepared,
     };
     Fault::from_error(code, error)
 }

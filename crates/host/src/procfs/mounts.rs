@@ -1,4 +1,4 @@
-//! What counts of the mounts in `/proc/PID/mountinfo`: which are read-only, what lies on what, and what they show.
+//! What counts of the mounts in `/proc/PID/mountinfo`: which are read-only or shared, what lies on what, and what they show.
 
 /// The mount is read-only, and neither its file system is nor the mount on which it lies, which is where a low-level
 /// runtime found the root. `table` is a mountinfo (`proc_pid_mountinfo(5)`).
@@ -23,6 +23,12 @@ pub fn below(table: &str, top: u64) -> Vec<(u64, String)> {
     mounts.filter_map(|line| Some((line.id, inside(line)?))).collect()
 }
 
+/// What is mounted on this mount is mounted on others too (`mount_namespaces(7)`). `None` if the table does not have it.
+/// `table` is as above.
+pub fn is_shared(table: &str, mount: u64) -> Option<bool> {
+    table.lines().filter_map(Line::read).find(|line| line.id == mount).map(|line| line.shared)
+}
+
 /// What counts of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
@@ -33,6 +39,8 @@ pub(super) struct Line<'a> {
     /// Where, as the reader sees it.
     pub(super) point: String,
     read_only: bool,
+    /// It is a member of a peer group.
+    shared: bool,
     /// Type of the file system.
     pub(super) kind: &'a str,
     /// Options of the file system.
@@ -48,10 +56,14 @@ impl Line<'_> {
         let (root, point) = (unescaped(fields.nth(1)?), unescaped(fields.next()?));
         let read_only = is_read_only(fields.next()?);
         // Optional fields end with a dash; type, source and options come next.
-        let mut system = fields.skip_while(|field| *field != "-").skip(1);
-        let (kind, system_options) = (system.next()?, system.nth(1)?);
+        let mut shared = false;
+        fields.find(|field| {
+            shared |= field.starts_with("shared:");
+            *field == "-"
+        })?;
+        let (kind, system_options) = (fields.next()?, fields.nth(1)?);
         let system_read_only = is_read_only(system_options);
-        Some(Line { id, parent, root, point, read_only, kind, system_options, system_read_only })
+        Some(Line { id, parent, root, point, read_only, shared, kind, system_options, system_read_only })
     }
 }
 
@@ -109,6 +121,7 @@ short
         assert_eq!(below(table, 21), [(23, "c/d".to_owned()), (22, "c".to_owned())]);
         assert_eq!(below(table, 24), []);
         assert_eq!(below(table, 99), []);
+        assert_eq!([20, 21, 22, 99].map(|id| is_shared(table, id)), [Some(true), Some(false), Some(true), None]);
         let line = Line::read(table.lines().nth(3).unwrap()).unwrap();
         assert!(line.system_read_only && !line.read_only, "{line:?}");
     }

@@ -26,6 +26,8 @@ pub(super) struct Folder {
     pub(super) fd: OwnedFd,
     /// Device and inode: what makes two names one folder.
     pub(super) identity: (u64, u64),
+    /// It lies on the root's own mount: it is the image's.
+    pub(super) is_images: bool,
 }
 
 /// Those that exist, each folder once however many names it has; the first name counts. Where looking through the image takes too
@@ -38,8 +40,8 @@ pub(super) fn existing(root: &ContainerRoot, paths: impl Iterator<Item = Contain
 
 fn open(root: &ContainerRoot, path: ContainerPath) -> Option<Folder> {
     let found = root.look(&path, Last::Follow).ok()?;
-    let identity = found.identity;
-    (found.kind == FileType::Directory).then(|| Folder { path, fd: found.into_fd(), identity })
+    let (identity, is_images) = (found.identity, !root.is_elsewhere(&found));
+    (found.kind == FileType::Directory).then(|| Folder { path, fd: found.into_fd(), identity, is_images })
 }
 
 /// One library of a folder.
@@ -207,7 +209,7 @@ impl<'a> Reader<'a> {
         let Ok(found) = self.root.look(path, Last::Follow) else { return (occupant(None, false, false), None) };
         let mounted = self.mount.is_some_and(|mount| found.mount().is_some_and(|other| other != mount));
         let (identity, is_empty) = (found.identity, found.size == 0);
-        let facts = self.known.entry(identity).or_insert_with(|| facts(found, path));
+        let facts = self.known.entry(identity).or_insert_with(|| facts(self.root, found, path));
         let occupant = occupant(Some(identity), facts.is_some(), is_empty);
         let Some(Facts { flags: Some(flags), soname }) = facts.clone() else { return (occupant, None) };
 
@@ -223,8 +225,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `None` if it is no ELF file.
-fn facts(found: Found, path: &ContainerPath) -> Option<Facts> {
+/// `None` if it is no ELF file, or one that a container may not read.
+fn facts(root: &ContainerRoot, found: Found, path: &ContainerPath) -> Option<Facts> {
+    if !root.may_be_read(&found) {
+        return None;
+    }
     let file = found.open(path).ok()?;
     #[cfg(feature = "undefended")]
     if !crate::Defence::BoundedElf.stands() {
@@ -255,7 +260,7 @@ fn is_link(root: &ContainerRoot, path: &ContainerPath) -> bool {
 /// Something that a loader would take lies there.
 pub(super) fn is_library(root: &ContainerRoot, path: &ContainerPath) -> bool {
     let found = root.look(path, Last::Follow).ok();
-    found.and_then(|found| facts(found, path)).is_some()
+    found.and_then(|found| facts(root, found, path)).is_some()
 }
 
 /// The flags of an entry for such a library; `None` for one that no loader here wants.

@@ -12,7 +12,7 @@ use super::{
     library::{Folder, Library, Occupant, Reader, existing, is_library},
     musl,
 };
-use crate::{ContainerRoot, Done, RootError, Step, folders::Folders, place};
+use crate::{ContainerRoot, Defence, Done, RootError, Step, folders::Folders, place};
 use host::{
     LibraryClass,
     ldcache::{self, Cache, Entry},
@@ -68,8 +68,8 @@ impl ContainerRoot {
         let mut reader = Reader::new(self);
         reader.mount = self.mount();
         // The driver's libraries first: whatever else the image holds, they are to be found.
-        let driver = Scan::of(&mut reader, existing(self, folders.iter().cloned()));
-        let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()));
+        let driver = Scan::of(&mut reader, existing(self, folders.iter().cloned()), Chosen::ByCaller);
+        let compat = Scan::of(&mut reader, existing(self, preferred.folders.iter().cloned()), Chosen::ByImage);
 
         let drop_in = preferred.step.iter().cloned();
         let links = compat.links.iter().chain(&driver.links).cloned();
@@ -132,11 +132,21 @@ pub(super) struct Scan {
     pub(super) links: Vec<Step>,
 }
 
+/// Who says which folders are scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// Whoever starts the container: there links are made, a volume or not.
+    ByCaller,
+    /// Its image. On a volume no link is made for it ([`ContainerRoot::enter`]).
+    ByImage,
+}
+
 impl Scan {
-    pub(super) fn of(reader: &mut Reader, folders: Vec<Folder>) -> Scan {
+    pub(super) fn of(reader: &mut Reader, folders: Vec<Folder>, chosen: Chosen) -> Scan {
         let (mut entries, mut links) = (Vec::new(), Vec::new());
         for folder in &folders {
-            let writable = !reader.root.is_read_only(&folder.path);
+            let may = folder.is_images || chosen == Chosen::ByCaller || !Defence::ByName.stands();
+            let writable = may && !reader.root.is_read_only(&folder.path);
             for mut library in reader.libraries(folder) {
                 if writable && needs_link(&library) {
                     let link = Link { at: folder.path.join(&library.soname), target: library.file.clone() };

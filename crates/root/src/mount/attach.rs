@@ -3,6 +3,7 @@
 use super::{
     Mount, Prepared, What,
     kernel::{is_missing, path, table},
+    peers::Peers,
     point::Point,
     prepare::{Identity, State},
     tmpfs,
@@ -32,6 +33,7 @@ const POINT_MODES: [u32; 2] = [0o755, 0o644];
 pub struct Attached<'a> {
     /// `None` when nothing is left to take back.
     placer: Option<Placer<'a>>,
+    peers: Peers<'a>,
     mounts: Vec<OwnedFd>,
     made: Vec<ContainerPath>,
     already: Vec<ContainerPath>,
@@ -44,8 +46,13 @@ impl ContainerRoot {
     /// # Errors
     /// [`RootError`]; nothing of it is left then.
     pub fn attach_all(&self, mounts: impl IntoIterator<Item = Prepared>) -> Result<Attached<'_>, RootError> {
-        let mut attached =
-            Attached { placer: Some(Placer::new(self)), mounts: Vec::new(), made: Vec::new(), already: Vec::new() };
+        let mut attached = Attached {
+            placer: Some(Placer::new(self)),
+            peers: Peers::new(self),
+            mounts: Vec::new(),
+            made: Vec::new(),
+            already: Vec::new(),
+        };
         for mount in mounts {
             attached.attach(mount)?;
         }
@@ -85,6 +92,7 @@ impl Attached<'_> {
             return Ok(());
         }
         point.check_ground(&prepared.mount)?;
+        self.peers.check(&at, point.mount())?;
         let moved = match &prepared.state {
             State::Detached(mount) => move_to(mount.as_fd(), &point),
             State::Planned => Err(Errno::NOSYS),

@@ -11,7 +11,7 @@ use rustix::{
     fs::{FileType, Mode, OFlags, Stat, fstat, fstatvfs, openat},
     io::Errno,
 };
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
 
 /// Such a place, held by descriptor: no rename leads elsewhere.
 pub(crate) struct Point {
@@ -20,6 +20,7 @@ pub(crate) struct Point {
     /// What lies there now; a mount, if one does.
     pub(crate) target: OwnedFd,
     pub(crate) status: Stat,
+    mount: OnceCell<Option<u64>>,
 }
 
 impl Point {
@@ -27,14 +28,19 @@ impl Point {
     pub(crate) fn look(folder: Rc<OwnedFd>, name: &str) -> Result<Point, Errno> {
         let target = look(&folder, name)?;
         let status = fstat(&target)?;
-        Ok(Point { folder, name: name.to_owned(), target, status })
+        Ok(Point { folder, name: name.to_owned(), target, status, mount: OnceCell::new() })
+    }
+
+    /// The number of the mount that it lies on.
+    pub(crate) fn mount(&self) -> Option<u64> {
+        *self.mount.get_or_init(|| mount_of(self.target.as_fd()))
     }
 
     /// What lies there after something was mounted over it; `EBUSY` if nothing was, or somebody was faster.
     pub(super) fn covered(&self) -> Result<OwnedFd, Errno> {
         let top = look(&self.folder, &self.name)?;
         match mount_of(top.as_fd()) {
-            Some(mount) if Some(mount) != mount_of(self.target.as_fd()) => Ok(top),
+            Some(mount) if Some(mount) != self.mount() => Ok(top),
             _ => Err(Errno::BUSY),
         }
     }
@@ -51,7 +57,7 @@ impl Point {
 
     /// What the mount is to bring lies there already, and allows no more than the mount would.
     pub(super) fn has(&self, mount: &Prepared) -> bool {
-        let is_mount = mount_of(self.target.as_fd()).is_some_and(|own| Some(own) != mount_of(self.folder.as_fd()));
+        let is_mount = self.mount().is_some_and(|own| Some(own) != mount_of(self.folder.as_fd()));
         if !is_mount || !fstatvfs(&self.target).is_ok_and(|there| mount.mount.options.hold_on(&there)) {
             return false;
         }
@@ -65,8 +71,13 @@ impl Point {
     pub(super) fn check_ground(&self, mount: &Mount) -> Result<(), RootError> {
         match &mount.ground {
             Ground::Any => Ok(()),
-            Ground::Kernels(host) if is_kernels_own(&self.target, &self.status, host) => Ok(()),
-            Ground::Kernels(_) => Err(RootError::Foreign(mount.at.clone())),
+            Ground::Kernels(host) => {
+                let identity = (self.status.st_dev, self.status.st_ino);
+                match is_kernels_own(self.target.as_fd(), identity, host) {
+                    true => Ok(()),
+                    false => Err(RootError::Foreign(mount.at.clone())),
+                }
+            }
         }
     }
 }

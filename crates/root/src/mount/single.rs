@@ -1,11 +1,11 @@
 //! One small read-only file over another. Nothing else is left behind.
 
 use super::{
-    Options, Technique,
+    Options, Peers, Technique,
     kernel::{is_missing, path, seal},
     tmpfs::{self, make_file},
 };
-use crate::{ContainerRoot, resolve::Last};
+use crate::{ContainerRoot, RootError, container::Found};
 use oci::ContainerPath;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
@@ -23,19 +23,36 @@ const FOLDER_MODE: u32 = 0o555;
 
 /// Lays a file with this content over `target`: mode 0444, read-only, without set-uid, devices or execution, and
 /// private. Detached where the kernel can do that; otherwise a tmpfs lies over the target's folder for as long as it takes
-/// to bind the file.
-pub(crate) fn cover(target: BorrowedFd, place: &Place, content: &[u8], how: Technique) -> Result<(), Errno> {
-    if how == Technique::Classic {
-        return classic(target, place, content);
-    }
-    match detached(content) {
+/// to bind the file. `mount` is the number of the mount that the target lies on.
+pub(crate) fn cover(
+    target: BorrowedFd,
+    mount: Option<u64>,
+    place: &Place,
+    content: &[u8],
+    how: Technique,
+) -> Result<(), RootError> {
+    let peers = Peers::new(place.root);
+    peers.check(place.path, mount)?;
+    let made = match how {
+        Technique::Detached => detached(content),
+        Technique::Classic => Err(Errno::NOSYS),
+    };
+    match made {
         Ok(file) => {
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
             move_mount(&file, "", target, "", flags)
         }
-        Err(error) if is_missing(error) => classic(target, place, content),
+        Err(error) if is_missing(error) => {
+            // What is mounted meanwhile is found again by names alone.
+            let folder = place.root.without_links(&place.path.parent()).map_err(place.failed())?;
+            let place = Place { root: place.root, path: &folder.join(place.path.file_name()) };
+            let under = place.folder().map_err(place.failed())?;
+            peers.check(place.path, under.mount())?;
+            classic(target, &place, under, content)
+        }
         Err(error) => Err(error),
     }
+    .map_err(place.failed())
 }
 
 /// The place to be covered, looked up by name: the only way to see what a mount has laid over it.
@@ -45,12 +62,16 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn folder(&self) -> Result<OwnedFd, Errno> {
-        self.root.find(&self.path.parent(), Last::Follow)
+    fn folder(&self) -> Result<Found, Errno> {
+        self.root.enter(&self.path.parent())
     }
 
-    fn target(&self) -> Result<OwnedFd, Errno> {
-        self.root.find(self.path, Last::Follow)
+    fn target(&self) -> Result<Found, Errno> {
+        self.root.enter(self.path)
+    }
+
+    fn failed(&self) -> impl FnOnce(Errno) -> RootError {
+        self.root.failed("mount over", self.path)
     }
 }
 
@@ -65,11 +86,10 @@ fn detached(content: &[u8]) -> Result<OwnedFd, Errno> {
 }
 
 /// The same with `mount(2)`. Paths are descriptors' own, so that no name is looked up by the kernel.
-fn classic(target: BorrowedFd, place: &Place, content: &[u8]) -> Result<(), Errno> {
-    let under = place.folder()?;
+fn classic(target: BorrowedFd, place: &Place, under: Found, content: &[u8]) -> Result<(), Errno> {
     let size = tmpfs::size([content].into_iter());
-    tmpfs::mount_on(under.as_fd(), size, FOLDER_MODE, Options::SOCKETS.flags())?;
-    let over = place.folder()?;
+    tmpfs::mount_on(under.fd(), size, FOLDER_MODE, Options::SOCKETS.flags())?;
+    let [under, over] = [under, place.folder()?].map(Found::into_fd);
     let bound = bind_from(over.as_fd(), under.as_fd(), target, content);
     let removed = match fstat(&over)?.st_dev == fstat(&under)?.st_dev {
         true => Err(Errno::BUSY), // the name leads elsewhere now; do not unmount what is not ours
@@ -90,7 +110,7 @@ fn bind_from(over: BorrowedFd, under: BorrowedFd, target: BorrowedFd, content: &
 /// A bind mount takes its flags only afterwards: asked for at once, the kernel ignores them (Q35).
 fn seal_by_path(place: &Place) -> Result<(), Errno> {
     let covered = place.target()?;
-    let path = path(covered.as_fd());
+    let path = path(covered.fd());
     let flags = MountFlags::BIND | Options::FACTS.flags();
     let sealed = mount_remount(&path, flags, c"").and_then(|()| mount_change(&path, MountPropagationFlags::PRIVATE));
     if sealed.is_err() {

@@ -14,4 +14,5 @@ mod profile;
 mod refresh;
 mod tree;
 mod trees;
+mod volumes;
 mod writable;
