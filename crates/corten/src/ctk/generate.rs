@@ -8,7 +8,7 @@ pub mod places;
 mod subject;
 mod table;
 
-pub use table::FLAGS;
+pub use table::{FLAGS, SHARED};
 
 use super::{
     flags::{Flag, Values},

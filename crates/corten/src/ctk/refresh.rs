@@ -32,9 +32,8 @@ use std::{
 
 /// Where the original's service leaves the specification.
 const FILE: &str = "/var/run/cdi/nvidia.yaml";
-/// How many flags there are.
-const FLAG_COUNT: usize = generate::FLAGS.len();
-/// Generate's, and a file to write.
+const FLAG_COUNT: usize = generate::SHARED.len() + 1;
+/// The file, and what is to be in it. To look and write nothing is not what these commands are for: `generate` does that.
 pub const FLAGS: &[Flag] = &own_flags();
 
 /// The longest that a module may take to be loaded: on a machine with many GPUs, each of which is found meanwhile.
@@ -47,10 +46,12 @@ const TURN_LIMIT: Duration = Duration::from_secs(60);
 const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 const fn own_flags() -> [Flag; FLAG_COUNT] {
-    let mut flags = [generate::FLAGS[0].by_default(FILE); FLAG_COUNT];
+    let output =
+        Flag::text("output", "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "the file to keep up to date").by_default(FILE);
+    let mut flags = [output; FLAG_COUNT];
     let mut i = 1;
     while i < FLAG_COUNT {
-        flags[i] = generate::FLAGS[i];
+        flags[i] = generate::SHARED[i - 1];
         i += 1;
     }
     flags
@@ -215,13 +216,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_file_has_another_default() {
+    fn generates_flags_are_taken_but_for_the_one_that_writes_nothing() {
         assert_eq!(file(&values("")), Path::new(FILE));
         assert_eq!(file(&values("--output=/x/a --format=JSON")), Path::new("/x/a.json"));
-        for (own, theirs) in FLAGS.iter().zip(generate::FLAGS) {
+        let theirs = generate::FLAGS.iter().filter(|flag| flag.name() != "explain");
+        for (own, theirs) in FLAGS.iter().zip(theirs) {
             assert_eq!((own.names, own.variable), (theirs.names, theirs.variable));
             assert_eq!(own.default == theirs.default, own.name() != "output", "{}", own.name());
         }
+        assert_eq!(FLAGS.len() + 1, generate::FLAGS.len());
     }
 
     /// It comes back when the module is ready, and not before.

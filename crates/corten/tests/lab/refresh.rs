@@ -49,6 +49,26 @@ fn a_file_that_is_right_is_left_alone() {
     assert_eq!(inodes[0], inodes[1]);
 }
 
+/// Whoever only wants to look is sent to `generate`, and a variable that is meant for that one changes nothing here.
+#[test]
+fn explaining_is_not_refreshing() {
+    let script = r#"
+        $REFRESH 2>/dev/null; cp $SPEC $D/good; mv /proc/driver/nvidia/gpus /proc/driver/aside
+        for how in refresh watch; do timeout 20 $CTK cdi $how --output=$SPEC --explain >/dev/null 2>>$D/log; echo $?; done
+        cmp $SPEC $D/good || exit 8
+        mv /proc/driver/aside /proc/driver/nvidia/gpus; rm $SPEC
+        NVIDIA_CTK_CDI_GENERATE_EXPLAIN=true $REFRESH 2>/dev/null; cmp $SPEC $D/good
+    "#;
+    let (stage, done) = on("small", script);
+    assert_prints("--explain", &done, "1\n1\n");
+    assert_eq!(
+        stage.read("log").matches("flag provided but not defined: -explain").count(),
+        2,
+        "{}",
+        stage.read("log")
+    );
+}
+
 /// The driver goes in three ways, and comes back.
 #[test]
 fn a_spec_that_promises_what_is_gone_is_removed() {
