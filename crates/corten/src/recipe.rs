@@ -171,9 +171,9 @@ fn mode(gpu: &GpuFacts) -> char {
 pub fn fault(error: &SpecError) -> Fault {
     let code = match error {
         SpecError::NoDriver { .. } | SpecError::NoLibcuda { .. } => Code::DriverMissing,
-        SpecError::NoNodes { .. } | SpecError::NothingLeft { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
+        SpecError::NoNodes { .. } | SpecError::UnknownChannel(_) => Code::DeviceUnknown,
         SpecError::InvalidChannel(_) => Code::RequestInvalid,
-        SpecError::Unnamed { .. } => Code::FactUnknown,
+        SpecError::NothingLeft { .. } | SpecError::Unnamed { .. } => Code::FactUnknown,
         SpecError::Devices(PlanError::Ambiguous { .. }) => Code::DeviceAmbiguous,
         SpecError::Devices(PlanError::UnknownFact { .. }) => Code::FactUnknown,
         SpecError::Devices(PlanError::MixedNames { .. }) => Code::RequestInvalid,

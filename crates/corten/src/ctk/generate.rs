@@ -2,8 +2,9 @@
 //! 1.2).
 
 mod explain;
+pub mod nothing;
 mod order;
-mod parts;
+pub mod parts;
 pub mod places;
 mod subject;
 mod table;
@@ -27,17 +28,42 @@ use plan::spec::{self, SpecMode, SpecOptions};
 use std::path::Path;
 use subject::Subject;
 
-/// Makes the specification and writes it, or says why it is what it is.
+/// What came of it.
+pub enum Made {
+    /// A specification, which was written unless the file has it or a better one; or it was explained.
+    Specification,
+    /// This machine has nothing that one could describe: how `generate` fails then.
+    Nothing(Fault),
+}
+
+/// The command.
 pub fn run(values: &Values) -> Result<()> {
+    match make(values)? {
+        Made::Specification => Ok(()),
+        Made::Nothing(fault) => Err(fault),
+    }
+}
+
+/// Makes the specification and writes it, or says why it is what it is.
+pub fn make(values: &Values) -> Result<Made> {
     let order = Order::read(values)?;
     let subject = Subject::of(values)?;
-    let (look, options) = subject.look(options(values, &order), order.is_auto())?;
-    let draft = spec::draft(&look.inventory, &options).map_err(|error| recipe::fault(&error).within(FAILED))?;
+    let (look, options) = match subject.look(options(values, &order), order.is_auto()) {
+        Err(fault) if subject.has_no_root() => return Ok(Made::Nothing(fault)),
+        known => known?,
+    };
+    let draft = match spec::draft(&look.inventory, &options) {
+        Ok(draft) => draft,
+        Err(error) => {
+            let fault = recipe::fault(&error).within(FAILED);
+            return if nothing::says(&error) { Ok(Made::Nothing(fault)) } else { Err(fault) };
+        }
+    };
     for remark in &draft.remarks {
         log::warn!("{remark}");
     }
     if order.explain {
-        return explain::print(&draft);
+        return explain::print(&draft).map(|()| Made::Specification);
     }
     let spec = draft.spec();
     warn_of_shared_names(values, &order);
@@ -47,7 +73,8 @@ pub fn run(values: &Values) -> Result<()> {
         put(spec, recipe.as_ref(), &look, file, order.format)
     };
     put(&spec, None, order.output.as_deref())?;
-    parts::write(&draft.parts(), &spec, &order, put)
+    parts::write(&draft.parts(), &spec, &order, put)?;
+    Ok(Made::Specification)
 }
 
 /// Writes one specification, unless its file has a better one.

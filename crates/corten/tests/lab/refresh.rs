@@ -102,6 +102,54 @@ fn a_spec_that_promises_what_is_gone_is_removed() {
     }
 }
 
+/// What a command line asks for may be wrong, or about something else: that says nothing about the file.
+#[test]
+fn a_spec_that_is_true_outlives_other_orders() {
+    let script = r#"
+        $REFRESH 2>/dev/null; cp $SPEC $D/good
+        for order in --device-id=9 --mode=gds --driver-root=/run/nvidia/driver --device-name-strategy=x; do
+            $REFRESH $order 2>>$D/log; echo "$order $?"; cmp $SPEC $D/good
+        done
+    "#;
+    let (stage, done) = on("small", script);
+    let want = "--device-id=9 1\n--mode=gds 0\n--driver-root=/run/nvidia/driver 0\n--device-name-strategy=x 1\n";
+    assert_prints(&stage.read("log"), &done, want);
+    assert_eq!(stage.read("log").lines().count(), 2, "{}", stage.read("log"));
+}
+
+/// The service runs before a driver container has made the folder, and after it has taken it away.
+#[test]
+fn a_driver_root_that_is_not_there_is_no_driver() {
+    let script = r#"
+        REFRESH="$REFRESH --driver-root=/run/nvidia/driver"
+        mv /run/nvidia/driver /run/aside
+        $REFRESH; echo $?; ls $D/cdi 2>/dev/null
+        mv /run/aside /run/nvidia/driver
+        $REFRESH 2>/dev/null; ls $D/cdi
+        mv /run/nvidia/driver /run/aside
+        $REFRESH 2>$D/log; echo $?; ls $D/cdi
+    "#;
+    let (stage, done) = on("other-root", script);
+    assert_prints(&stage.read("log"), &done, "0\nnvidia.yaml\n0\n");
+    assert_eq!(stderr(&done), "");
+    let said = stage.read("log");
+    assert!(said.lines().count() == 1 && said.contains("removed: cannot use /run/nvidia/driver"), "{said}");
+}
+
+/// Specs of a part promise the same devices once more.
+#[test]
+fn parts_go_with_the_whole() {
+    let script = r#"
+        REFRESH="$REFRESH --feature-flag=enable-coherent-annotations"
+        $REFRESH 2>/dev/null; ls $D/cdi
+        printf 'cdiVersion: 0.5.0\nkind: vendor.com/gpu\ndevices:\n- name: a\n  containerEdits: {env: [A=b]}\n' >$D/cdi/nvidia.coherent.yaml
+        mv /proc/driver/nvidia/gpus /proc/driver/aside
+        $REFRESH 2>/dev/null; echo $?; ls $D/cdi
+    "#;
+    let (_, done) = on("small", script);
+    assert_prints("parts", &done, "nvidia.noncoherent.yaml\nnvidia.yaml\n0\nnvidia.coherent.yaml\n");
+}
+
 /// The kernel announces a module while it is being loaded. A refresh that is started then sees GPUs that come later.
 #[test]
 fn modules_that_are_being_loaded_are_waited_for() {
@@ -138,6 +186,24 @@ fn missing_nodes_and_modules_are_no_obstacle() {
     assert!(done.status.success(), "{}{}", stderr(&done), stage.read("log"));
     assert_eq!(stage.read("called"), "-u -c=0\n");
     assert!(stdout(&done).lines().all(|line| line != "0"), "{}", stdout(&done));
+}
+
+/// NVML does not report for a moment what the kernel lists. Nothing that can be told of such a moment is better than the file.
+#[test]
+fn a_good_file_outlives_an_nvml_that_reports_nothing() {
+    let script = r#"
+        state() { "$LAB/lab" describe --machine $MACHINES/mig.toml "$@" >/proc/driver/corten-lab.json; }
+        $REFRESH 2>/dev/null; cp $SPEC $D/good
+        state --set gpu.0.mig=[]; rm -rf /run/corten
+        $REFRESH; echo $?; cmp $SPEC $D/good
+        NVIDIA_CTK_DEBUG=true $REFRESH 2>$D/refresh.log & pid=$!
+        wait_for "grep -q 'no device is left.*trying again' $D/refresh.log"
+        state
+        wait $pid; echo $?; pid=; cmp $SPEC $D/good
+    "#;
+    let (stage, done) = on("mig", script);
+    assert_prints(&stage.read("refresh.log"), &done, "1\n0\n");
+    assert!(stderr(&done).lines().count() == 1 && stderr(&done).ends_with("[CORTEN-E047]\"\n"), "{}", stderr(&done));
 }
 
 /// Whatever is wrong with NVML may pass; until then the last file stays, and the failure is told.

@@ -44,7 +44,7 @@ pub fn write(
 }
 
 /// `nvidia.coherent.yaml` for `nvidia.yaml`.
-fn beside(file: &Path, part: &str) -> PathBuf {
+pub fn beside(file: &Path, part: &str) -> PathBuf {
     let text =
         |part: Option<&std::ffi::OsStr>| part.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
     file.with_file_name(format!("{}.{part}.{}", text(file.file_stem()), text(file.extension())))
@@ -55,8 +55,13 @@ fn separate(format: Format) -> Result<()> {
     stdout::print(if format == Format::Json { "\n" } else { "" })
 }
 
+/// The kind of a part of what is of the kind `whole`.
+pub fn kind(whole: &str, part: &str) -> String {
+    format!("{whole}.{part}")
+}
+
 fn is_leftover(file: &Path, whole: &Spec, part: &str) -> bool {
-    Spec::read_file(file).is_ok_and(|spec| spec.kind == format!("{}.{part}", whole.kind))
+    Spec::read_file(file).is_ok_and(|spec| spec.kind == kind(&whole.kind, part))
 }
 
 fn remove(file: &Path) -> Result<()> {

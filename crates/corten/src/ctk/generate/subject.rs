@@ -1,6 +1,6 @@
 //! What is to be described: this machine, or one that a file describes and of which nothing is here.
 
-use super::{FAILED, Order, Values, check_platform, places, usage};
+use super::{FAILED, Order, Values, check_platform, nothing, places, usage};
 use crate::{
     fault::Result,
     machine,
@@ -75,6 +75,11 @@ impl Subject {
 }
 
 impl Subject {
+    /// It is this machine, without the folder that is to hold its driver.
+    pub fn has_no_root(&self) -> bool {
+        matches!(self, Subject::Here { roots, .. } if nothing::has_no_root(roots))
+    }
+
     /// How the specification can be made again. One of another machine is not checked on this one, and one that NVML was
     /// asked for is there to be compared, not kept.
     pub fn recipe(&self, options: SpecOptions) -> Option<Recipe> {
