@@ -80,6 +80,12 @@ pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config, an
     Ok(())
 }
 
+/// NVML, if it was asked, lists what the kernel lists. Otherwise one of them is behind, as while devices come and go, and will
+/// soon say something else.
+pub fn is_settled(inventory: &Inventory) -> bool {
+    inventory.nvml.as_ref().is_none_or(|facts| Expected::on(inventory).is_just(facts))
+}
+
 /// Whom `nvidia-container-cli.user` means: `USER[:GROUP]`, by name or number. Names are looked up in the files only,
 /// since a static program cannot load what else `nsswitch.conf` may name.
 fn user(configured: &str) -> Result<Option<User>> {

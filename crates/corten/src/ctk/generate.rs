@@ -18,6 +18,7 @@ use super::{
 use crate::{
     codes::Code,
     fault::{Fault, Result},
+    machine,
     recipe::{self, Look, Recipe},
 };
 use cdi::{Format, Spec};
@@ -31,7 +32,11 @@ use subject::Subject;
 /// What came of it.
 pub enum Made {
     /// A specification, which was written unless the file has it or a better one; or it was explained.
-    Specification,
+    Specification {
+        /// NVML lists what the kernel lists, and no better file was left in place: unless the machine changes, the next one
+        /// is the same.
+        settled: bool,
+    },
     /// This machine has nothing that one could describe: how `generate` fails then.
     Nothing(Fault),
 }
@@ -39,7 +44,7 @@ pub enum Made {
 /// The command.
 pub fn run(values: &Values) -> Result<()> {
     match make(values)? {
-        Made::Specification => Ok(()),
+        Made::Specification { .. } => Ok(()),
         Made::Nothing(fault) => Err(fault),
     }
 }
@@ -62,8 +67,9 @@ pub fn make(values: &Values) -> Result<Made> {
     for remark in &draft.remarks {
         log::warn!("{remark}");
     }
+    let settled = machine::is_settled(&look.inventory);
     if order.explain {
-        return explain::print(&draft).map(|()| Made::Specification);
+        return explain::print(&draft).map(|()| Made::Specification { settled });
     }
     let spec = draft.spec();
     warn_of_shared_names(values, &order);
@@ -72,19 +78,19 @@ pub fn make(values: &Values) -> Result<Made> {
         let recipe = recipe.clone().map(|recipe| Recipe { part: part.map(str::to_owned), ..recipe });
         put(spec, recipe.as_ref(), &look, file, order.format)
     };
-    put(&spec, None, order.output.as_deref())?;
-    parts::write(&draft.parts(), &spec, &order, put)?;
-    Ok(Made::Specification)
+    let written = put(&spec, None, order.output.as_deref())?;
+    let parts_written = parts::write(&draft.parts(), &spec, &order, put)?;
+    Ok(Made::Specification { settled: settled && written && parts_written })
 }
 
-/// Writes one specification, unless its file has a better one.
-fn put(spec: &Spec, recipe: Option<&Recipe>, look: &Look, file: Option<&Path>, format: Format) -> Result<()> {
+/// Writes one specification, unless its file has a better one. Says whether it did.
+fn put(spec: &Spec, recipe: Option<&Recipe>, look: &Look, file: Option<&Path>, format: Format) -> Result<bool> {
     if let (Some(file), Some(recipe)) = (file, recipe) {
         let lost = worse::lost(file, spec, recipe, &look.inventory);
         if !lost.is_empty() {
             let (file, lost) = (file.display(), lost.join(", "));
             log::warn!("{file} is left as it is: NVML does not report {lost} just now, which this machine still has");
-            return Ok(());
+            return Ok(false);
         }
     }
     output::write(spec, recipe.map(|recipe| recipe.origin(spec, look)).as_ref(), file, format)?;
@@ -95,7 +101,7 @@ fn put(spec: &Spec, recipe: Option<&Recipe>, look: &Look, file: Option<&Path>, f
             "Podman 4 reads no spec of this version; for it, add --feature-flag=no-additional-gids-for-device-nodes"
         );
     }
-    Ok(())
+    Ok(true)
 }
 
 fn options(values: &Values, order: &Order) -> SpecOptions {

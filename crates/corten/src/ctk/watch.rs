@@ -5,23 +5,20 @@
 //! that make a MIG device make its capability nodes, mostly; nobody removes nodes; and procfs, the only place where all of
 //! it shows, cannot be watched. So what can be watched ([`sources`]) only decides when to look, and a look is also taken
 //! every few seconds ([`rhythm`]). A look costs about a millisecond. The specification is made only when it differs from the
-//! last, by the same code as `cdi refresh`.
+//! last, by the same code as `cdi refresh`; and again while NVML is behind the kernel or not well, ever more rarely.
 
 mod rhythm;
 mod sources;
 
 use super::{
     flags::{Flag, Values},
-    generate::places,
-    refresh,
+    refresh::{self, Attempt, Task, sight::Sight},
 };
 use crate::{
     codes::Code,
     fault::{Fault, Result},
-    machine,
 };
-use host::{Capabilities, Fingerprint, Inventory, Roots, Wanted};
-use rhythm::Rhythm;
+use rhythm::{Rhythm, Trouble};
 use root::signals::EndSignals;
 use sources::Sources;
 use std::{
@@ -56,13 +53,6 @@ const fn own_flags() -> [Flag; FLAG_COUNT] {
     flags
 }
 
-/// What a look sees: as long as it is the same, so is the specification.
-#[derive(PartialEq)]
-struct Sight {
-    inventory: Inventory,
-    fingerprint: Fingerprint,
-}
-
 /// Watches until it is told to end.
 pub fn run(values: &Values) -> Result<()> {
     let failed = |error: std::io::Error| Fault::new(Code::WatchFailed, format!("cannot watch this machine: {error}"));
@@ -72,72 +62,79 @@ pub fn run(values: &Values) -> Result<()> {
         at_most: seconds(values, "at-most")?,
     };
     // Mistakes in what never changes end it here; later failures may pass.
-    let roots = places::roots(values, &places::config(values)?)?;
+    let task = Task::of(values)?;
     let ending = EndSignals::catch().map_err(failed)?;
     let mut sources = Sources::open();
-    let mut watch = Watch { values, roots, last: None, complaint: String::new(), failures: 0 };
+    let mut watch = Watch { task, rhythm, last: None, pending: None, complaint: String::new() };
     log::debug!("watching");
     loop {
         // Before the look, so that nothing in between is missed.
         sources.watch(&watch.folders());
         watch.look();
         sources.watch(&watch.folders());
-        let due = Instant::now() + rhythm.next(watch.failures);
-        if sources.wait(&rhythm, due, &ending).map_err(failed)? {
+        if sources.wait(&rhythm, watch.due(), &ending).map_err(failed)? {
             return Ok(());
         }
     }
 }
 
 struct Watch<'a> {
-    values: &'a Values,
-    roots: Roots,
-    /// What the specification was made of. `None`: it has to be made, or could not be.
+    task: Task<'a>,
+    rhythm: Rhythm,
+    /// What the specification was made of, if it is what it should be.
     last: Option<Sight>,
+    /// Otherwise: what it could not be made of.
+    pending: Option<Pending>,
     /// What was last complained about.
     complaint: String,
-    /// How often in a row it could not be made.
-    failures: u32,
+}
+
+/// A specification that could not be made, or will soon be another although the machine looks the same.
+struct Pending {
+    sight: Option<Sight>,
+    /// How often in a row it was tried with this sight.
+    attempts: u32,
+    /// When it is to be tried again, if the machine looks the same.
+    due: Instant,
 }
 
 impl Watch<'_> {
     /// Looks at the machine, and refreshes where it is not as before.
     fn look(&mut self) {
-        let sight = match self.sight() {
+        let sight = match self.task.look() {
             Ok(sight) => sight,
-            Err(fault) => return self.complain(&fault),
+            Err(fault) => return self.fail(None, &fault),
         };
         if self.last.as_ref() == Some(&sight) {
             return log::debug!("looked: nothing has changed");
         }
-        self.last = None;
-        match refresh::once(self.values) {
-            Ok(outcome) => {
-                outcome.tell(&refresh::file(self.values));
-                if !self.complaint.is_empty() {
-                    log::info!("{}: as it should be again", refresh::file(self.values).display());
+        let tried = self.pending.as_ref().filter(|pending| pending.sight.as_ref() == Some(&sight));
+        // Whatever has happened: to ask NVML can be an event itself, where it makes nodes.
+        if tried.is_some_and(|pending| Instant::now() < pending.due) {
+            return log::debug!("looked: nothing has changed, and it is too early to try again");
+        }
+        let attempt = if tried.is_some() { Attempt::Again } else { Attempt::First };
+        match self.task.once(attempt) {
+            Ok(refreshed) => {
+                refreshed.outcome.tell(&self.task.file);
+                if !refreshed.settled {
+                    log::debug!("NVML does not list what the kernel lists; trying again");
+                    return self.put_off(Some(refreshed.sight), Trouble::MayPass);
                 }
-                (self.complaint, self.failures) = (String::new(), 0);
+                if !self.complaint.is_empty() {
+                    log::info!("{}: as it should be again", self.task.file.display());
+                }
+                self.complaint = String::new();
                 // What was seen before: if the machine has changed since, the next look finds that.
-                self.last = Some(sight);
+                (self.last, self.pending) = (Some(refreshed.sight), None);
             }
-            Err(fault) => self.complain(&fault),
+            Err(fault) => self.fail(Some(sight), &fault),
         }
     }
 
-    fn sight(&self) -> Result<Sight> {
-        let explicit = self.values.list("feature-flag").iter().any(|flag| flag == "enable-explicit-driver-libraries");
-        let wanted = Wanted { capabilities: Capabilities::NATIVE, explicit_libraries: explicit, ..Wanted::ALL };
-        let inventory = machine::examine_at(&self.roots, wanted)?;
-        let unreadable = |error| Fault::from_error(Code::HostUnreadable, &error);
-        let fingerprint = Fingerprint::take(&self.roots, &inventory).map_err(unreadable)?;
-        Ok(Sight { inventory, fingerprint })
-    }
-
     /// Says why, once. The file that is there stays: it was right a moment ago.
-    fn complain(&mut self, fault: &Fault) {
-        self.last = None;
-        self.failures = self.failures.saturating_add(1);
+    fn fail(&mut self, sight: Option<Sight>, fault: &Fault) {
+        self.put_off(sight, if refresh::may_pass(fault) { Trouble::MayPass } else { Trouble::Other });
         let complaint = fault.to_string();
         if complaint == self.complaint {
             return log::debug!("still so: {complaint}");
@@ -146,13 +143,26 @@ impl Watch<'_> {
         self.complaint = complaint;
     }
 
+    fn put_off(&mut self, sight: Option<Sight>, trouble: Trouble) {
+        let before = self.pending.take().filter(|pending| pending.sight == sight);
+        let attempts = before.map_or(0, |pending| pending.attempts).saturating_add(1);
+        let due = Instant::now() + self.rhythm.again(trouble, attempts);
+        (self.last, self.pending) = (None, Some(Pending { sight, attempts, due }));
+    }
+
+    /// When to look, if nothing happens.
+    fn due(&self) -> Instant {
+        let regular = Instant::now() + self.rhythm.interval;
+        self.pending.as_ref().map_or(regular, |pending| regular.min(pending.due))
+    }
+
     /// Folders whose content is part of a sight: those of device nodes, of the loader's cache, and of the driver's files.
     fn folders(&self) -> Vec<PathBuf> {
-        let dev = self.roots.dev.join("dev");
+        let dev = self.task.roots.dev.join("dev");
         let fixed = ["nvidia-caps", "nvidia-caps-imex-channels", "dri", "infiniband"].map(|name| dev.join(name));
-        let files =
-            self.last.iter().filter_map(|sight| sight.inventory.driver.as_ref()).flat_map(|driver| &driver.files);
-        let folders = fixed.into_iter().chain([dev, self.roots.driver.join("etc")]);
+        let seen = self.last.as_ref().or(self.pending.as_ref().and_then(|pending| pending.sight.as_ref()));
+        let files = seen.and_then(Sight::driver).into_iter().flat_map(|driver| &driver.files);
+        let folders = fixed.into_iter().chain([dev, self.task.roots.driver.join("etc")]);
         let mut folders: Vec<_> =
             folders.chain(files.map(|file| file.host.parent())).map(|folder| folder.as_path().to_owned()).collect();
         folders.sort();

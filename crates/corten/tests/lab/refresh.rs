@@ -188,6 +188,84 @@ fn missing_nodes_and_modules_are_no_obstacle() {
     assert!(stdout(&done).lines().all(|line| line != "0"), "{}", stdout(&done));
 }
 
+/// A third MIG device, as settings of `lab repartition` and `lab describe`.
+pub fn added(uuid: &str) -> String {
+    let mig = [
+        "index=0,uuid=\"MIG-b3f1ad9e-9a3a-5c7c-8b5e-6f2c5b8f0a11\",gpu-instance=1,profile=\"3g.20gb\"",
+        "index=1,uuid=\"MIG-0f6b3a52-2d0f-5a0c-9c55-0d5f7f3b7e22\",gpu-instance=7,profile=\"1g.5gb\"",
+        &format!("index=2,uuid=\"{uuid}\",gpu-instance=9,profile=\"1g.5gb\""),
+    ];
+    format!("--set 'gpu.0.mig=[{}]'", mig.map(|mig| format!("{{{mig},compute-instance=0}}")).join(","))
+}
+
+const ADDED: &str = "MIG-22222222-2d0f-5a0c-9c55-0d5f7f3b7e22";
+
+/// The service is started when the first node of a new device is there, and NVML is not always that fast.
+#[test]
+fn nvml_is_waited_for() {
+    let added = added(ADDED);
+    let script = format!(
+        r#"
+        "$LAB/lab" repartition --machine $MACHINES/mig.toml {added}
+        "$LAB/lab" describe --machine $MACHINES/mig.toml >/proc/driver/corten-lab.json
+        NVIDIA_CTK_DEBUG=true $REFRESH 2>$D/refresh.log & pid=$!
+        wait_for "grep -q 'kernel lists; trying again' $D/refresh.log"
+        grep -c {ADDED} $SPEC
+        "$LAB/lab" describe --machine $MACHINES/mig.toml {added} >/proc/driver/corten-lab.json
+        wait $pid; echo $?; pid=
+        grep -c 'name: {ADDED}' $SPEC
+    "#
+    );
+    let (stage, done) = on("mig", &script);
+    assert_prints(&stage.read("refresh.log"), &done, "0\n0\n1\n");
+}
+
+/// But not for ever, and each thing that is wrong is said once.
+#[test]
+fn nvml_that_never_reports_a_device_does_not_spoil_the_rest() {
+    let script = r#"
+        "$LAB/lab" describe --machine $MACHINES/mig.toml --set gpu.0.mig.1.gpu-instance=9 >/proc/driver/corten-lab.json
+        $REFRESH; echo $?; grep -c 'name: MIG-b3f1ad9e' $SPEC
+    "#;
+    let (_, done) = on("mig", script);
+    assert_prints("NVML lists another device", &done, "0\n1\n");
+    let said = stderr(&done);
+    for what in ["instance 7, compute instance 0 of GPU 0 is left", "no names by index", "written", "refresh it again"]
+    {
+        assert_eq!(said.matches(what).count(), 1, "{what}: {said}");
+    }
+}
+
+/// systemd does not hear of a change that comes while the service is at work. Here one comes after NVML was asked.
+#[test]
+fn what_changes_meanwhile_is_not_missed() {
+    let added = added(ADDED);
+    let script = format!(
+        r#"
+        mkdir -m 777 $D/open; mkdir $D/bin
+        cp "$(dirname "$CTK")/corten" $D/bin/nvidia-ctk
+        # The program that asks NVML is the one that lies beside ours.
+        real=$(dirname "$(readlink -f "$(dirname "$CTK")/corten")")/corten-nvml
+        printf '#!/bin/sh
+answer=$("%s" "$@") || exit 1
+touch %s/open/asked
+' "$real" $D >$D/bin/corten-nvml
+        printf 'while [ ! -e %s/open/go ]; do sleep 0.02; done
+echo "$answer"
+' $D >>$D/bin/corten-nvml
+        chmod 755 $D/bin/*
+        $D/bin/nvidia-ctk cdi refresh --output=$SPEC 2>$D/refresh.log & pid=$!
+        wait_for "[ -e $D/open/asked ]"
+        "$LAB/lab" repartition --machine $MACHINES/mig.toml {added}
+        touch $D/open/go
+        wait $pid; echo $?; pid=
+        grep -c 'name: {ADDED}' $SPEC
+    "#
+    );
+    let (stage, done) = on("mig", &script);
+    assert_prints(&stage.read("refresh.log"), &done, "0\n1\n");
+}
+
 /// NVML does not report for a moment what the kernel lists. Nothing that can be told of such a moment is better than the file.
 #[test]
 fn a_good_file_outlives_an_nvml_that_reports_nothing() {

@@ -1,6 +1,6 @@
 //! `nvidia-ctk cdi watch`: the specification follows the machine.
 
-use crate::refresh::HELPERS;
+use crate::refresh::{HELPERS, added as third};
 use crate::stage::{Stage, assert_prints, stderr, stdout};
 
 const FIRST: &str = "MIG-b3f1ad9e-9a3a-5c7c-8b5e-6f2c5b8f0a11";
@@ -138,6 +138,41 @@ fn the_kernels_events_are_heard() {
     } else {
         assert_eq!(printed, "ended with 0\n");
     }
+}
+
+/// The kernel shows a device that NVML does not report yet. That it does later, nobody tells, and it shows nowhere.
+#[test]
+fn nvml_is_waited_for() {
+    let added = third(ADDED);
+    let script = format!(
+        r#"
+        state() {{ "$LAB/lab" describe --machine $MACHINES/mig.toml "$@" >/proc/driver/corten-lab.json; }}
+        watch --interval 3600 --settle 0.1
+        kill -STOP $pid; repartition {added}; state; kill -CONT $pid
+        wait_for "[ \$(grep -c 'kernel lists; trying again' $D/watch.log) -ge 3 ]"
+        grep -c {ADDED} $SPEC
+        state {added}
+        wait_for "grep -q 'name: {ADDED}' $SPEC"
+        finish TERM
+    "#
+    );
+    let (stage, done) = on(&script);
+    assert_prints(&stage.read("watch.log"), &done, "0\nended with 0\n");
+}
+
+#[test]
+fn a_file_that_somebody_removes_comes_back() {
+    let script = r#"
+        watch --interval 0.2
+        cp $SPEC $D/good; rm $SPEC
+        wait_for "cmp -s $SPEC $D/good"
+        echo other >$SPEC
+        wait_for "cmp -s $SPEC $D/good"
+        wait_for "tail -n 1 $D/watch.log | grep -q 'looked: nothing has changed'"
+        finish TERM
+    "#;
+    let (stage, done) = on(script);
+    assert_prints(&stage.read("watch.log"), &done, "ended with 0\n");
 }
 
 /// It sleeps between events, and it is small. A loop that never waits would make its calls by the ten thousand.

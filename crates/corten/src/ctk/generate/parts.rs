@@ -17,13 +17,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes the parts to where `whole` was written. `put` writes one, given its name and file.
+/// Writes the parts to where `whole` was written. `put` writes one, given its name and file, and says whether it did; so does
+/// this one, of all.
 pub fn write(
     parts: &[Part],
     whole: &Spec,
     order: &Order,
-    put: impl Fn(&Spec, Option<&str>, Option<&Path>) -> Result<()>,
-) -> Result<()> {
+    put: impl Fn(&Spec, Option<&str>, Option<&Path>) -> Result<bool>,
+) -> Result<bool> {
+    let mut written = true;
     if let (Some(file), true) = (&order.output, parts.is_empty()) {
         warn_of_leftovers(file, whole);
     }
@@ -34,13 +36,13 @@ pub fn write(
                 if file.is_none() {
                     separate(order.format)?;
                 }
-                put(spec, Some(part.name), file.as_deref())?;
+                written &= put(spec, Some(part.name), file.as_deref())?;
             }
             (None, Some(file)) if is_leftover(&file, whole, part.name) => remove(&file)?,
             (None, _) => {}
         }
     }
-    Ok(())
+    Ok(written)
 }
 
 /// `nvidia.coherent.yaml` for `nvidia.yaml`.

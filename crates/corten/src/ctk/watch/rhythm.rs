@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Beyond so many failures in a row the pauses do not grow.
+/// So many times the interval is the longest pause, as a power of two.
 const MOST_DOUBLINGS: u32 = 5;
 
 /// The times that decide.
@@ -14,6 +14,15 @@ pub struct Rhythm {
     pub settle: Duration,
     /// How long the first of many events may have to wait.
     pub at_most: Duration,
+}
+
+/// Why the specification is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// NVML is not well, or behind the kernel, for a moment perhaps.
+    MayPass,
+    /// Anything else. To try may cost NVML's whole time limit.
+    Other,
 }
 
 /// Events that have not been looked into.
@@ -31,10 +40,14 @@ impl Burst {
 }
 
 impl Rhythm {
-    /// The pause after a look. It grows while the specification cannot be made, since trying may cost NVML's whole time
-    /// limit.
-    pub fn next(&self, failures: u32) -> Duration {
-        self.interval * (1 << failures.min(MOST_DOUBLINGS))
+    /// The pause after so many attempts at the same. It grows: soon, where a moment may be enough.
+    pub fn again(&self, trouble: Trouble, attempts: u32) -> Duration {
+        let longest = self.interval * (1 << MOST_DOUBLINGS);
+        let first = match trouble {
+            Trouble::MayPass => self.settle,
+            Trouble::Other => self.interval * 2,
+        };
+        first.saturating_mul(1 << attempts.saturating_sub(1).min(31)).min(longest)
     }
 
     /// When the next look is due: `regular` if nothing has happened.
@@ -77,7 +90,8 @@ mod tests {
 
     #[test]
     fn failures_make_pauses_longer() {
-        let pauses: Vec<_> = [0, 1, 2, 5, 1000].map(|failures| RHYTHM.next(failures).as_secs()).into();
-        assert_eq!(pauses, [10, 20, 40, 320, 320]);
+        let pauses = |trouble| [1, 2, 3, 6, 10, 11, 1000].map(|attempts| RHYTHM.again(trouble, attempts).as_millis());
+        assert_eq!(pauses(Trouble::MayPass), [500, 1000, 2000, 16_000, 256_000, 320_000, 320_000]);
+        assert_eq!(pauses(Trouble::Other), [20_000, 40_000, 80_000, 320_000, 320_000, 320_000, 320_000]);
     }
 }
