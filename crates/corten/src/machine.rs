@@ -80,8 +80,8 @@ pub fn ask_nvml_at(roots: &Roots, inventory: &mut Inventory, config: &Config, an
     Ok(())
 }
 
-/// NVML, if it was asked, lists what the kernel lists. Otherwise one of them is behind, as while devices come and go, and will
-/// soon say something else.
+/// NVML, if it was asked, lists what the kernel lists. Otherwise one of them is behind, as while devices come and go,
+/// and will soon say something else.
 pub fn is_settled(inventory: &Inventory) -> bool {
     inventory.nvml.as_ref().is_none_or(|facts| Expected::on(inventory).is_just(facts))
 }

@@ -33,8 +33,8 @@ use subject::Subject;
 pub enum Made {
     /// A specification, which was written unless the file has it or a better one; or it was explained.
     Specification {
-        /// NVML lists what the kernel lists, and no better file was left in place: unless the machine changes, the next one
-        /// is the same.
+        /// NVML lists what the kernel lists, and no better file was left in place: unless the machine changes, the next
+        /// one is the same.
         settled: bool,
     },
     /// This machine has nothing that one could describe: how `generate` fails then.

@@ -3,8 +3,8 @@
 //! It is what the service, the path unit and the udev rule start, so it may come at any moment: while the driver's modules
 //! are being loaded, while several of its kind are started, on machines that have no GPU and never will. It takes
 //! generate's flags and variables, replaces the file only where something changed, and says nothing where nothing did. A
-//! machine without devices is no failure, and neither is a driver root that a driver container has yet to make: then there
-//! is no specification, and one from before, which promises what is gone, is removed ([`gone`]).
+//! machine without devices is no failure, and neither is a driver root that a driver container has yet to make: then
+//! there is no specification, and one from before, which promises what is gone, is removed ([`gone`]).
 
 mod gone;
 mod modules;
@@ -34,12 +34,13 @@ use std::{
 /// Where the original's service leaves the specification.
 const FILE: &str = "/var/run/cdi/nvidia.yaml";
 const FLAG_COUNT: usize = generate::SHARED.len() + 1;
-/// The file, and what is to be in it. To look and write nothing is not what these commands are for: `generate` does that.
+/// The file, and what is to be in it. To look and write nothing is not what these commands are for: `generate` does.
 pub const FLAGS: &[Flag] = &own_flags();
 
 /// The longest to wait for another refresh, which may be asking NVML.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
-/// NVML that is up, but not well, or behind the kernel, is often so for a moment, while a machine boots or is partitioned.
+/// NVML that is up, but not well, or behind the kernel, is often so for a moment: while a machine boots, or is
+/// partitioned.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(4)];
 /// A machine whose GPUs are being partitioned changes again before so much time has passed.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -87,9 +88,9 @@ pub enum Attempt {
     Again,
 }
 
-/// The command. Whoever starts us because something changed starts us once for several changes, and systemd does not hear of
-/// those that come while we are at work (a path unit watches nothing while its service runs). So it goes on until the machine
-/// is at rest: until it looks as it did before, and NVML lists what the kernel lists.
+/// The command. Whoever starts us because something changed starts us once for several changes, and systemd does not
+/// hear of those that come while we are at work (a path unit watches nothing while its service runs). So it goes on
+/// until the machine is at rest: until it looks as it did before, and NVML lists what the kernel lists.
 pub fn run(values: &Values) -> Result<()> {
     let task = Task::of(values)?;
     let end = Instant::now() + LIMIT;
@@ -173,7 +174,8 @@ impl Task<'_> {
     /// Refreshes once.
     pub fn once(&self, attempt: Attempt) -> Result<Refreshed> {
         modules::wait(&Roots::default());
-        // Of two at once, one that looked earlier must not write later. Where nothing can be kept they take their chances.
+        // Of two at once, one that looked earlier must not write later. Where nothing can be kept they take their
+        // chances.
         let folder = CachePlace::of_caller(std::env::var("XDG_RUNTIME_DIR").ok().as_deref()).folder_to_write();
         let _turn = folder.as_ref().and_then(|folder| folder.lock("refresh", TURN_LIMIT));
         modules::load(&self.config);

@@ -4,8 +4,8 @@
 //! bound and unbound (events of the kernel), GPUs are cut into MIG devices. Of the last the kernel tells nobody. Programs
 //! that make a MIG device make its capability nodes, mostly; nobody removes nodes; and procfs, the only place where all of
 //! it shows, cannot be watched. So what can be watched ([`sources`]) only decides when to look, and a look is also taken
-//! every few seconds ([`rhythm`]). A look costs about a millisecond. The specification is made only when it differs from the
-//! last, by the same code as `cdi refresh`; and again while NVML is behind the kernel or not well, ever more rarely.
+//! every few seconds ([`rhythm`]). A look costs about a millisecond. The specification is made only when it differs from
+//! the last, by the same code as `cdi refresh`; and again while NVML is behind the kernel or not well, ever more rarely.
 
 mod rhythm;
 mod sources;

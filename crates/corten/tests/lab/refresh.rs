@@ -54,7 +54,9 @@ fn a_file_that_is_right_is_left_alone() {
 fn explaining_is_not_refreshing() {
     let script = r#"
         $REFRESH 2>/dev/null; cp $SPEC $D/good; mv /proc/driver/nvidia/gpus /proc/driver/aside
-        for how in refresh watch; do timeout 20 $CTK cdi $how --output=$SPEC --explain >/dev/null 2>>$D/log; echo $?; done
+        for how in refresh watch; do
+            timeout 20 $CTK cdi $how --output=$SPEC --explain >/dev/null 2>>$D/log; echo $?
+        done
         cmp $SPEC $D/good || exit 8
         mv /proc/driver/aside /proc/driver/nvidia/gpus; rm $SPEC
         NVIDIA_CTK_CDI_GENERATE_EXPLAIN=true $REFRESH 2>/dev/null; cmp $SPEC $D/good
@@ -142,7 +144,8 @@ fn parts_go_with_the_whole() {
     let script = r#"
         REFRESH="$REFRESH --feature-flag=enable-coherent-annotations"
         $REFRESH 2>/dev/null; ls $D/cdi
-        printf 'cdiVersion: 0.5.0\nkind: vendor.com/gpu\ndevices:\n- name: a\n  containerEdits: {env: [A=b]}\n' >$D/cdi/nvidia.coherent.yaml
+        printf 'cdiVersion: 0.5.0\nkind: vendor.com/gpu\ndevices:\n- name: a\n' >$D/cdi/nvidia.coherent.yaml
+        printf '  containerEdits: {env: [A=b]}\n' >>$D/cdi/nvidia.coherent.yaml
         mv /proc/driver/nvidia/gpus /proc/driver/aside
         $REFRESH 2>/dev/null; echo $?; ls $D/cdi
     "#;
@@ -209,7 +212,7 @@ fn nvml_is_waited_for() {
         "$LAB/lab" repartition --machine $MACHINES/mig.toml {added}
         "$LAB/lab" describe --machine $MACHINES/mig.toml >/proc/driver/corten-lab.json
         NVIDIA_CTK_DEBUG=true $REFRESH 2>$D/refresh.log & pid=$!
-        wait_for "grep -q 'kernel lists; trying again' $D/refresh.log"
+        wait_for "grep -qs 'kernel lists; trying again' $D/refresh.log"
         grep -c {ADDED} $SPEC
         "$LAB/lab" describe --machine $MACHINES/mig.toml {added} >/proc/driver/corten-lab.json
         wait $pid; echo $?; pid=
@@ -266,7 +269,8 @@ echo "$answer"
     assert_prints(&stage.read("refresh.log"), &done, "0\n1\n");
 }
 
-/// NVML does not report for a moment what the kernel lists. Nothing that can be told of such a moment is better than the file.
+/// NVML does not report for a moment what the kernel lists. Nothing that can be told of such a moment is better than
+/// the file.
 #[test]
 fn a_good_file_outlives_an_nvml_that_reports_nothing() {
     let script = r#"
@@ -275,7 +279,7 @@ fn a_good_file_outlives_an_nvml_that_reports_nothing() {
         state --set gpu.0.mig=[]; rm -rf /run/corten
         $REFRESH; echo $?; cmp $SPEC $D/good
         NVIDIA_CTK_DEBUG=true $REFRESH 2>$D/refresh.log & pid=$!
-        wait_for "grep -q 'no device is left.*trying again' $D/refresh.log"
+        wait_for "grep -qs 'no device is left.*trying again' $D/refresh.log"
         state
         wait $pid; echo $?; pid=; cmp $SPEC $D/good
     "#;

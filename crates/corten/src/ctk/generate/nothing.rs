@@ -1,5 +1,6 @@
-//! That a machine has nothing to describe. To `generate` it is a failure; whoever keeps a file up to date takes away what
-//! promises the contrary, and so must not take for it what only looks so: a wrong name, or an NVML that is behind the kernel.
+//! That a machine has nothing to describe. To `generate` it is a failure; whoever keeps a file up to date takes away
+//! what promises the contrary, and so must not take for it what only looks so: a wrong name, or an NVML that is behind
+//! the kernel.
 
 use crate::recipe::Recipe;
 use host::Roots;

@@ -17,8 +17,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes the parts to where `whole` was written. `put` writes one, given its name and file, and says whether it did; so does
-/// this one, of all.
+/// Writes the parts to where `whole` was written. `put` writes one, given its name and file, and says whether it did;
+/// so does this one, of all.
 pub fn write(
     parts: &[Part],
     whole: &Spec,

@@ -1,7 +1,7 @@
 //! Specifications that promise what this machine does not have any more.
 //!
-//! Only a file that is of the kind which would be written is taken away, and only if this machine has nothing for the way
-//! in which *it* was made: another mode, another driver root or other devices on the command line say nothing about it.
+//! Only a file that is of the kind which would be written is taken away, and only if this machine has nothing for the
+//! way in which *it* was made: another mode, another driver root or other devices on the command line say nothing about it.
 
 use crate::{
     codes::Code,

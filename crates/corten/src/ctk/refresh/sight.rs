@@ -1,5 +1,5 @@
-//! What a specification depends on, as far as it can be seen at little cost: without NVML, in about a millisecond. As long as
-//! a sight is the same, and NVML had caught up with it, the specification is the same.
+//! What a specification depends on, as far as it can be seen at little cost: without NVML, in about a millisecond. As
+//! long as a sight is the same, and NVML had caught up with it, the specification is the same.
 
 use crate::{
     codes::Code,
@@ -19,7 +19,8 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 pub struct Sight {
     /// `None`: the folder that is to hold the driver is not there.
     machine: Option<(Inventory, Fingerprint)>,
-    /// The file that is kept up to date, then those of the parts: somebody may take them away or put others in their place.
+    /// The file that is kept up to date, then those of the parts: somebody may take them away, or put others in their
+    /// place.
     files: Vec<Option<Identity>>,
 }
 
