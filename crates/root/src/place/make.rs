@@ -109,7 +109,9 @@ pub(super) fn folder(parent: &OwnedFd, name: &str, mode: u32, owner: Owner) -> R
     }
     for _ in 0..ATTEMPTS {
         match in_private(parent, name, mode, owner) {
-            Err(TAKEN) => {}
+            // Whoever took something away from us has most likely made the folder.
+            Err(TAKEN | Errno::NOENT) if exists(parent, name) => return Err(Errno::EXIST),
+            Err(TAKEN | Errno::NOENT) => {}
             done => return done,
         }
     }
@@ -127,7 +129,7 @@ fn in_private(parent: &OwnedFd, name: &str, mode: u32, owner: Owner) -> Result<O
     }
     let private = match open(parent, &spare) {
         Err(Errno::NOTDIR | Errno::LOOP) => return remove(parent, &spare).and(Err(TAKEN)),
-        private => private.map_err(missing_is_taken)?,
+        private => private?,
     };
     let status = fstat(&private)?;
     let made = match status.st_uid == geteuid().as_raw() && status.st_mode & 0o077 == 0 {
@@ -138,9 +140,14 @@ fn in_private(parent: &OwnedFd, name: &str, mode: u32, owner: Owner) -> Result<O
     made
 }
 
+/// If it is there already, another start makes the same at this moment, or was killed while it did: then it is made for both,
+/// and moved by one.
 fn moved_in(private: &OwnedFd, parent: &OwnedFd, name: &str, mode: u32, owner: Owner) -> Result<OwnedFd, Errno> {
-    let made = mkdirat(private, INSIDE, Mode::RWXU).and_then(|()| {
-        let folder = open(private, INSIDE)?;
+    let made = match mkdirat(private, INSIDE, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => open(private, INSIDE),
+        Err(error) => Err(error),
+    };
+    let moved = made.and_then(|folder| {
         // Only what can be written can be moved by a caller without privileges, since its `..` changes.
         give(&folder, mode | WRITABLE, owner)?;
         match renameat_with(private, INSIDE, parent, name, RenameFlags::NOREPLACE) {
@@ -150,13 +157,12 @@ fn moved_in(private: &OwnedFd, parent: &OwnedFd, name: &str, mode: u32, owner: O
         }?;
         Ok(folder)
     });
-    match made {
+    match moved {
         Ok(folder) if mode & WRITABLE != 0 => Ok(folder),
         Ok(folder) => fchmod(&folder, Mode::from_raw_mode(mode)).map(|()| folder),
         Err(error) => {
             let _ = unlinkat(private, INSIDE, AtFlags::REMOVEDIR);
-            // Another process of ours makes the same, or was killed while it did; or somebody else has made it.
-            Err(if error == Errno::EXIST && !exists(parent, name) { TAKEN } else { missing_is_taken(error) })
+            Err(error)
         }
     }
 }
