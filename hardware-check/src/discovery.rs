@@ -81,7 +81,7 @@ pub fn gpus(machine: &Machine) -> Verdict {
 fn part(machine: &Machine) -> String {
     match machine.is_part() {
         true => {
-            format!("; this is a container, which was given a part of the machine's {}", machine.inventory.gpus.len())
+            format!("; this is a container, which was given a part of the machine's {}", machine.listed)
         }
         false => String::new(),
     }

@@ -21,6 +21,8 @@ pub struct Machine {
     pub missing: String,
     /// What NVML says, asked now.
     pub nvml: Result<NvmlFacts, String>,
+    /// How many GPUs the kernel lists, also where this process may not use them all.
+    pub listed: usize,
     /// For each GPU of the inventory, whether this process may use it.
     usable: Vec<bool>,
     /// It is the lab's.
@@ -58,6 +60,7 @@ impl Machine {
             inventory,
             missing: tried.join(", "),
             nvml: Err("it was not asked".to_owned()),
+            listed: fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count),
             usable: Vec::new(),
             simulated: Path::new(machine::STATE_FILE).exists(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -99,8 +102,8 @@ impl Machine {
         binary(&self.inventory, name)
     }
 
-    /// The kernel lists all GPUs of the machine, also in a container that was given some of them. Only where NVML lists
-    /// fewer are nodes opened, since that may wake a GPU, which takes its time.
+    /// Those without a node may be in the inventory, as somebody could make it. Only where NVML lists fewer are nodes opened,
+    /// since that may wake a GPU, which takes its time.
     fn usable(&self) -> Vec<bool> {
         let gpus = &self.inventory.gpus;
         let all = self.nvml.as_ref().map_or(true, |facts| facts.gpus.len() >= gpus.len());
@@ -121,8 +124,7 @@ impl Machine {
 
     /// Not everything that the kernel lists may be used: this is a container that was given a part.
     pub fn is_part(&self) -> bool {
-        self.seen().count() < self.inventory.gpus.len()
-            || self.seen().any(|gpu| self.seen_mig(gpu).count() < gpu.mig.len())
+        self.seen().count() < self.listed || self.seen().any(|gpu| self.seen_mig(gpu).count() < gpu.mig.len())
     }
 }
 

@@ -77,32 +77,43 @@ impl ContainerRoot {
         minors: u64,
         last: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        let path = file();
-        if minors == 0 || self.is_read_only(&path) {
+        if minors == 0 || self.is_read_only(&file()) {
             return last();
         }
-        let existing = self.mounted_profile()?;
+        let path = self.profile_without_links()?;
+        let existing = self.mounted_profile(&path)?;
         let content = librarys_text(minors | named(&existing)).into_bytes();
         let step = Step::File { path, content, mode: 0o555, folder_mode: 0o555 };
         let is_right = matches!(&step, Step::File { content, .. } if *content == existing);
         self.make(if is_right { &[] } else { std::slice::from_ref(&step) }, last)
     }
 
+    /// Where the profile lies, by names alone: an image may have a link for `/etc/nvidia`, and what is mounted behind a link
+    /// is not entered by it ([`ContainerRoot::enter`]).
+    fn profile_without_links(&self) -> Result<ContainerPath, RootError> {
+        let (folder, path) = (ContainerPath::root().join(PROFILES), file());
+        let parent = folder.parent();
+        match self.enter(&parent).and_then(|_| self.without_links(&parent)) {
+            Ok(parent) => Ok(parent.join(folder.file_name()).join(NAME)),
+            Err(Errno::NOENT) => Ok(path),
+            Err(error) => Err(self.failed("follow", &parent)(error)),
+        }
+    }
+
     /// The beginning of the profile in a file system in memory that is mounted there; nothing of any other.
-    fn mounted_profile(&self) -> Result<Vec<u8>, RootError> {
-        let path = file();
-        let found = match self.look(&path, Last::Keep) {
+    fn mounted_profile(&self, path: &ContainerPath) -> Result<Vec<u8>, RootError> {
+        let found = match self.look(path, Last::Keep) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
-            found => found.map_err(RootError::failed("open", &path))?,
+            found => found.map_err(RootError::failed("open", path))?,
         };
         let is_mounted = found.mount() != self.mount();
         if found.kind != FileType::RegularFile || !is_mounted || !mount::is_tmpfs(found.as_fd()) {
             return Ok(Vec::new());
         }
         let mut content = Vec::new();
-        let read = found.open(&path)?.take(MAX_FILE as u64).read_to_end(&mut content);
+        let read = found.open(path)?.take(MAX_FILE as u64).read_to_end(&mut content);
         let errno = |error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        read.map_err(|error| RootError::failed("read", &path)(errno(error)))?;
+        read.map_err(|error| RootError::failed("read", path)(errno(error)))?;
         Ok(content)
     }
 }

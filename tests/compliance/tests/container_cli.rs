@@ -117,10 +117,12 @@ fn without_numbers(text: &str) -> String {
     first + &rest.collect::<String>()
 }
 
-/// Without the library that came after the recorded release, and the two links that the original's ldconfig only lists
-/// when it runs a second time.
+/// Without the library that came after the recorded release, the two links that the original's ldconfig only lists when it
+/// runs a second time, and the line that names an unknown command (D-111).
 fn comparable(text: &str) -> Vec<String> {
     let is_second =
         |line: &str| ["\tlibcuda.so (", "\tlibnvidia-opticalflow.so ("].iter().any(|name| line.starts_with(name));
-    text.lines().filter(|line| !line.contains("libnvidia-tileiras") && !is_second(line)).map(str::to_owned).collect()
+    let is_ours = |line: &str| line.starts_with("nvidia-container-cli: there is no command ");
+    let counts = |line: &&str| !line.contains("libnvidia-tileiras") && !is_second(line) && !is_ours(line);
+    text.lines().filter(counts).map(str::to_owned).collect()
 }
