@@ -93,7 +93,7 @@ pub fn run(folder: &Path, attack: &Attack, setting: &Setting, must_start: bool) 
     write("config.toml", format!("{before}\n[nvidia-container-runtime]\nruntimes = [{runtime:?}]\n{mode}\n"))?;
     let before = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
 
-    let id = format!("hostile-{}-{}", std::process::id(), folder.file_name().unwrap_or_default().to_string_lossy());
+    let id = id("hostile", folder);
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT]).envs(variables(folder));
     command.env("SHIM", setting.shim.folder()?.join("nvidia-container-runtime")).env("HOOKS", setting.hooks.folder()?);
@@ -181,10 +181,16 @@ fn by_itself(trial: &Path, attack: &Attack, runtime: &str) -> Result<Vec<String>
     let before = outside::record(&image.outside("")).map_err(|why| why.to_string())?;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", runtime, "--root"]).arg(folder.join("state.d"));
-    command.args(["run", "--bundle"]).arg(folder.join("bundle")).arg(format!("control-{}", std::process::id()));
+    command.args(["run", "--bundle"]).arg(folder.join("bundle")).arg(id("control", trial));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     wait(&mut command.spawn().map_err(|why| why.to_string())?, PATIENCE)?;
     changes(&image, &before)
+}
+
+/// Of its own: runc starts no container in a cgroup that has processes, and a container's is named as it is.
+fn id(role: &str, trial: &Path) -> String {
+    let names: Vec<_> = trial.components().rev().take(2).map(|name| name.as_os_str().to_string_lossy()).collect();
+    format!("{role}-{}-{}", std::process::id(), names.join("-"))
 }
 
 /// The container as it was started, moved to another folder.
