@@ -14,8 +14,9 @@ use std::{collections::HashMap, rc::Rc};
 
 /// How spare names end.
 const SPARE: &str = ".corten";
-/// Times that a name is tried again when another process takes our spare name away.
-const ATTEMPTS: u32 = 8;
+/// Times that a name is tried again when another process takes our spare name away. Several that do the same take it from
+/// each other, and each of them must get to the end of one attempt.
+const ATTEMPTS: u32 = 64;
 
 /// Puts things into a root and remembers how to take them back.
 pub(crate) struct Placer<'a> {
@@ -47,17 +48,24 @@ impl<'a> Placer<'a> {
         let owner = self.folders.root.owner();
         let folder = self.folder(&at.parent(), 0o755)?;
         let born_right = self.born_right.get(&folder.as_raw_fd()).copied();
-        match make::link(&folder, at.file_name(), target, owner, born_right) {
+        let made = match make::link(&folder, at.file_name(), target, owner, born_right) {
             Ok(right) => {
                 self.born_right.insert(folder.as_raw_fd(), right);
-                self.journal.push(Change::New(folder, at.file_name().to_owned()));
+                self.journal.push(Change::New(folder.clone(), at.file_name().to_owned()));
                 Ok(())
             }
             Err(Errno::EXIST) => {
-                self.replace(folder, at, |folder, name| make::link(folder, name, target, owner, born_right).map(|_| 0))
+                let make =
+                    |folder: &OwnedFd, name: &str| make::link(folder, name, target, owner, born_right).map(|_| 0);
+                self.replace(folder.clone(), at, make)
             }
             Err(TAKEN) => Err(RootError::Contended(at.clone())),
             Err(error) => Err(RootError::failed("create", at)(error)),
+        };
+        match made {
+            // Whoever was faster made the same: another start in the same root.
+            Err(RootError::Contended(_)) if make::is_link(&folder, at.file_name(), target, owner) => Ok(()),
+            made => made,
         }
     }
 

@@ -64,6 +64,16 @@ pub(super) fn link(
     }
 }
 
+/// Just this link lies there, and belongs to `owner`.
+pub(super) fn is_link(folder: &OwnedFd, name: &str, target: &str, owner: Owner) -> bool {
+    let found = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let says = |found: OwnedFd| {
+        let is_owners = is_owned(&fstat(&found)?, owner);
+        Ok(is_owners && readlinkat(&found, c"", Vec::with_capacity(256))?.as_bytes() == target.as_bytes())
+    };
+    found.and_then(says).unwrap_or(false)
+}
+
 /// Makes a file, and returns its inode.
 pub(super) fn file(folder: &OwnedFd, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<u64, Errno> {
     let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
