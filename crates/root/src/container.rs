@@ -261,10 +261,6 @@ impl Found {
         self.fd
     }
 
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
     /// Opens it for reading, if it is a regular file. Only then: opening a FIFO could block, opening a device could do
     /// anything.
     pub(crate) fn open(self, path: &ContainerPath) -> Result<File, RootError> {

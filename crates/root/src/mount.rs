@@ -4,8 +4,8 @@
 //! be read-only is not, Q35), and is attached at the very end: `open_tree`, `mount_setattr`, `move_mount`. Where it goes is
 //! found in the container's root by descriptor and never through a link at its end. So a list of mounts is prepared first,
 //! in the host's mount namespace if need be; attaching it, in the container's, either succeeds or leaves nothing
-//! ([`Attached`]). Nothing is mounted on a volume that others would see it on ([`Peers`]). Kernels before 5.12, or a seccomp filter, may lack these calls; then `mount(2)` does the same in steps,
-//! on the descriptors' own names below `/proc/self/fd`.
+//! ([`Attached`]). Nothing is mounted on a volume that others would see it on ([`Peers`]). Kernels before 5.12, or a seccomp
+//! filter, may lack these calls; then `mount(2)` does the same in steps, on the descriptors' own names below `/proc/self/fd`.
 
 mod attach;
 mod kernel;

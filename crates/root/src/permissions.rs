@@ -22,8 +22,8 @@ pub enum Permissions {
 }
 
 impl ContainerRoot {
-    /// Gives what lies at `path`, links followed inside the root, but not to another mount, these permission bits, set-uid, set-gid and sticky bit
-    /// included.
+    /// Gives what lies at `path`, links followed inside the root, but not to another mount, these permission bits, set-uid,
+    /// set-gid and sticky bit included.
     ///
     /// # Errors
     /// [`RootError::Failed`] for anything but absence and lack of permission.

@@ -83,9 +83,10 @@ impl ContainerRoot {
         let path = self.profile_without_links()?;
         let existing = self.mounted_profile(&path)?;
         let content = librarys_text(minors | named(&existing)).into_bytes();
-        let step = Step::File { path, content, mode: 0o555, folder_mode: 0o555 };
-        let is_right = matches!(&step, Step::File { content, .. } if *content == existing);
-        self.make(if is_right { &[] } else { std::slice::from_ref(&step) }, last)
+        if content == existing {
+            return last();
+        }
+        self.make(&[Step::File { path, content, mode: 0o555, folder_mode: 0o555 }], last)
     }
 
     /// Where the profile lies, by names alone: an image may have a link for `/etc/nvidia`, and what is mounted behind a link
@@ -107,7 +108,7 @@ impl ContainerRoot {
             found => found.map_err(RootError::failed("open", path))?,
         };
         let is_mounted = found.mount() != self.mount();
-        if found.kind != FileType::RegularFile || !is_mounted || !mount::is_tmpfs(found.as_fd()) {
+        if found.kind != FileType::RegularFile || !is_mounted || !mount::is_tmpfs(found.fd()) {
             return Ok(Vec::new());
         }
         let mut content = Vec::new();

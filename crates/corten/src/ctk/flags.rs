@@ -29,6 +29,17 @@ pub enum Takes {
     List,
 }
 
+/// Flags of a command's own, and after them those that it shares with another.
+pub const fn join<const COUNT: usize>(own: &[Flag], shared: &[Flag]) -> [Flag; COUNT] {
+    let mut flags = [own[0]; COUNT];
+    let mut i = 1;
+    while i < COUNT {
+        flags[i] = if i < own.len() { own[i] } else { shared[i - own.len()] };
+        i += 1;
+    }
+    flags
+}
+
 /// Where flags end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {

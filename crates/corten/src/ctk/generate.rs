@@ -11,10 +11,7 @@ mod table;
 
 pub use table::{FLAGS, SHARED};
 
-use super::{
-    flags::{Flag, Values},
-    output, worse,
-};
+use super::{flags::Values, output, worse};
 use crate::{
     codes::Code,
     fault::{Fault, Result},
@@ -102,6 +99,13 @@ fn put(spec: &Spec, recipe: Option<&Recipe>, look: &Look, file: Option<&Path>, f
         );
     }
     Ok(true)
+}
+
+/// What a command line asks for, for tests.
+#[cfg(test)]
+pub fn options_of(line: &str) -> SpecOptions {
+    let values = Values::of_line(line, FLAGS);
+    options(&values, &Order::read(&values).unwrap())
 }
 
 fn options(values: &Values, order: &Order) -> SpecOptions {

@@ -11,7 +11,7 @@ mod modules;
 pub mod sight;
 
 use super::{
-    flags::{Flag, Values},
+    flags::{Flag, Values, join},
     generate::{self, Made, nothing, places},
     output,
 };
@@ -33,9 +33,11 @@ use std::{
 
 /// Where the original's service leaves the specification.
 const FILE: &str = "/var/run/cdi/nvidia.yaml";
-const FLAG_COUNT: usize = generate::SHARED.len() + 1;
 /// The file, and what is to be in it. To look and write nothing is not what these commands are for: `generate` does.
-pub const FLAGS: &[Flag] = &own_flags();
+pub const FLAGS: &[Flag] = &join::<{ OWN.len() + generate::SHARED.len() }>(OWN, generate::SHARED);
+
+const OWN: &[Flag] =
+    &[Flag::text("output", "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "the file to keep up to date").by_default(FILE)];
 
 /// The longest to wait for another refresh, which may be asking NVML.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
@@ -46,18 +48,6 @@ const PATIENCE: [Duration; 3] = [Duration::from_millis(250), Duration::from_mill
 const PAUSE: Duration = Duration::from_millis(250);
 /// Nothing is begun anew after so much time: the machine never rests, and whoever sees that it does can start us again.
 const LIMIT: Duration = Duration::from_secs(30);
-
-const fn own_flags() -> [Flag; FLAG_COUNT] {
-    let output =
-        Flag::text("output", "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "the file to keep up to date").by_default(FILE);
-    let mut flags = [output; FLAG_COUNT];
-    let mut i = 1;
-    while i < FLAG_COUNT {
-        flags[i] = generate::SHARED[i - 1];
-        i += 1;
-    }
-    flags
-}
 
 /// What a refresh did.
 #[derive(Debug, PartialEq, Eq)]

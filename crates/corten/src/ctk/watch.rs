@@ -11,7 +11,7 @@ mod rhythm;
 mod sources;
 
 use super::{
-    flags::{Flag, Values},
+    flags::{Flag, Values, join},
     refresh::{self, Attempt, Task, sight::Sight},
 };
 use crate::{
@@ -26,32 +26,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-const FLAG_COUNT: usize = refresh::FLAGS.len() + 3;
 /// Those of refresh, and how fast to be.
-pub const FLAGS: &[Flag] = &own_flags();
+pub const FLAGS: &[Flag] = &join::<{ OWN.len() + refresh::FLAGS.len() }>(OWN, refresh::FLAGS);
 
-const fn own_flags() -> [Flag; FLAG_COUNT] {
-    let interval =
-        Flag::text("interval", "NVIDIA_CTK_CDI_WATCH_INTERVAL", "look every so many seconds, whatever happens")
-            .by_default("10");
-    let settle =
-        Flag::text("settle", "NVIDIA_CTK_CDI_WATCH_SETTLE", "look when nothing has happened for so many seconds")
-            .by_default("0.5");
-    let at_most = Flag::text(
+const OWN: &[Flag] = &[
+    Flag::text("interval", "NVIDIA_CTK_CDI_WATCH_INTERVAL", "look every so many seconds, whatever happens")
+        .by_default("10"),
+    Flag::text("settle", "NVIDIA_CTK_CDI_WATCH_SETTLE", "look when nothing has happened for so many seconds")
+        .by_default("0.5"),
+    Flag::text(
         "at-most",
         "NVIDIA_CTK_CDI_WATCH_AT_MOST",
         "look so many seconds after something happened, even if more does",
     )
-    .by_default("5");
-    let mut flags = [interval; FLAG_COUNT];
-    (flags[1], flags[2]) = (settle, at_most);
-    let mut i = 3;
-    while i < FLAG_COUNT {
-        flags[i] = refresh::FLAGS[i - 3];
-        i += 1;
-    }
-    flags
-}
+    .by_default("5"),
+];
 
 /// Watches until it is told to end.
 pub fn run(values: &Values) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{PlanError, remarks};
 use crate::request::{DeviceId, DeviceName, DeviceRequest, Request};
-use host::{Gpu, GpuFacts, Inventory, MigDevice};
+use host::{Gpu, Inventory, MigDevice};
 
 /// A device that the container gets.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ pub(crate) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
     if !gpu.mig.is_empty() {
         return Some(true);
     }
-    match facts(gpu, inventory) {
+    match inventory.facts(gpu) {
         Some(facts) => Some(facts.mig_enabled),
         None => (!gpu.mig_capable).then_some(false),
     }
@@ -99,18 +99,13 @@ pub(crate) fn mig_mode(gpu: &Gpu, inventory: &Inventory) -> Option<bool> {
 /// NVML lists all MIG devices of a GPU that the kernel has. Where it does not, as while devices are being made, its slots may be
 /// counted among those that it sees, and the next moment mean others.
 pub(crate) fn slots_hold(gpu: &Gpu, inventory: &Inventory) -> bool {
-    let known = facts(gpu, inventory).map_or(&[][..], |facts| &facts.mig);
+    let known = inventory.facts(gpu).map_or(&[][..], |facts| &facts.mig);
     let is_known = |mig: &MigDevice| {
         known
             .iter()
             .any(|known| (known.gpu_instance, known.compute_instance) == (mig.gpu_instance, mig.compute_instance))
     };
     gpu.mig.iter().all(is_known)
-}
-
-/// What NVML knows about a GPU.
-pub(crate) fn facts<'a>(gpu: &Gpu, inventory: &'a Inventory) -> Option<&'a GpuFacts> {
-    inventory.facts(gpu)
 }
 
 fn unknown(fact: String, asked: &str, inventory: &Inventory) -> PlanError {
@@ -185,7 +180,7 @@ struct Slot<'a> {
 
 fn slots(inventory: &Inventory) -> impl Iterator<Item = Slot<'_>> {
     inventory.gpus.iter().flat_map(move |gpu| {
-        let known = facts(gpu, inventory).map_or(&[][..], |facts| &facts.mig);
+        let known = inventory.facts(gpu).map_or(&[][..], |facts| &facts.mig);
         known.iter().filter_map(move |known| {
             let mig = instance(gpu, known.gpu_instance, known.compute_instance)?;
             Some(Slot { gpu, mig, slot: known.index, uuid: &known.uuid })
@@ -195,7 +190,7 @@ fn slots(inventory: &Inventory) -> impl Iterator<Item = Slot<'_>> {
 
 /// A MIG device's profile has graphics; `None` when NVML has not said.
 pub(crate) fn has_graphics(gpu: &Gpu, mig: &MigDevice, inventory: &Inventory) -> Option<bool> {
-    let known = facts(gpu, inventory)?.mig.iter();
+    let known = inventory.facts(gpu)?.mig.iter();
     let same = |id: (u32, u32)| id == (mig.gpu_instance, mig.compute_instance);
     known.filter(|known| same((known.gpu_instance, known.compute_instance))).map(|known| known.graphics).next()
 }

@@ -60,7 +60,7 @@ impl Maker<'_> {
 
     /// A whole GPU shares the CPU's memory; a driver that cannot say so has none that does.
     fn coherent(&self, gpu: &Gpu) -> Option<bool> {
-        let addressing = || select::facts(gpu, self.inventory).and_then(|facts| facts.addressing);
+        let addressing = || self.inventory.facts(gpu).and_then(|facts| facts.addressing);
         self.options.coherent.then(|| addressing() == Some(Addressing::Ats))
     }
 
@@ -115,7 +115,7 @@ impl Maker<'_> {
     }
 
     fn mig_name(&self, gpu: &Gpu, mig: &MigDevice, strategy: NameStrategy) -> Result<String, SpecError> {
-        let known = select::facts(gpu, self.inventory).into_iter().flat_map(|facts| &facts.mig);
+        let known = self.inventory.facts(gpu).into_iter().flat_map(|facts| &facts.mig);
         let id = (mig.gpu_instance, mig.compute_instance);
         let unnamed = || SpecError::Unnamed { gpu: gpu.index, gpu_instance: id.0, compute_instance: id.1 };
         let mut same = known.filter(|known| (known.gpu_instance, known.compute_instance) == id);

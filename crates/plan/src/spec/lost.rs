@@ -18,7 +18,7 @@ pub(super) fn without<'a>(
     }
     let mut known = inventory.clone();
     for gpu in &mut known.gpus {
-        let facts = select::facts(gpu, inventory);
+        let facts = inventory.facts(gpu);
         remarks.extend(closed(gpu, facts));
         let index = gpu.index;
         gpu.mig.retain(|mig| {

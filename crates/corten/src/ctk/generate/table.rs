@@ -1,28 +1,18 @@
 //! The flags of `nvidia-ctk cdi generate` (reference: cdi-and-ctk.md 1.2).
 
-use super::Flag;
+use crate::ctk::flags::{Flag, join};
 
 /// Every flag.
-pub const FLAGS: &[Flag] = &own_flags();
+pub const FLAGS: &[Flag] = &join::<{ OWN.len() + SHARED.len() }>(OWN, SHARED);
 
-const FLAG_COUNT: usize = SHARED.len() + 2;
-
-const fn own_flags() -> [Flag; FLAG_COUNT] {
-    let output = Flag::text("output", "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "file to write, instead of standard output");
-    let explain = Flag::switch(
+const OWN: &[Flag] = &[
+    Flag::text("output", "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "file to write, instead of standard output"),
+    Flag::switch(
         "explain",
         "NVIDIA_CTK_CDI_GENERATE_EXPLAIN",
         "print each part of the specification with the reason for it, and write nothing",
-    );
-    let mut flags = [output; FLAG_COUNT];
-    flags[1] = explain;
-    let mut i = 2;
-    while i < FLAG_COUNT {
-        flags[i] = SHARED[i - 2];
-        i += 1;
-    }
-    flags
-}
+    ),
+];
 
 /// Those that say what the specification is to be, and that whoever keeps a file up to date takes, too.
 pub const SHARED: &[Flag] = &[

@@ -70,10 +70,10 @@ fn not_removed(file: &Path, error: &io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctk::generate::options_of;
     use cdi::{ContainerEdits, Device, Origin};
     use host::Roots;
     use oci::HostPath;
-    use plan::spec::{HookSwitches, SpecMode, SpecOptions};
 
     fn spec(kind: &str) -> Spec {
         let edits = ContainerEdits { env: vec!["A=b".into()], ..ContainerEdits::default() };
@@ -82,26 +82,9 @@ mod tests {
     }
 
     /// Of a machine that has no GPUs and no nodes, with the driver below `root`.
-    fn origin(spec: &Spec, mode: SpecMode, root: &Path, machine: &Path) -> Origin {
+    fn origin(spec: &Spec, mode: &str, root: &Path, machine: &Path) -> Origin {
         let path = |path: &Path| HostPath::new(path.to_str().unwrap()).unwrap();
-        let options = SpecOptions {
-            mode,
-            vendor: "nvidia.com".into(),
-            class: "gpu".into(),
-            strategies: Vec::new(),
-            devices: Vec::new(),
-            all_device: true,
-            driver_root: path(root),
-            hook_program: path(Path::new("/usr/bin/nvidia-cdi-hook")),
-            ldconfig: None,
-            hooks: HookSwitches::default(),
-            hookless: None,
-            single_hook: false,
-            join_groups: true,
-            sockets: true,
-            explicit_libraries: false,
-            coherent: false,
-        };
+        let options = options_of(&format!("--mode={mode}"));
         let roots = Roots { driver: path(root), dev: path(machine), proc: path(machine), ..Roots::default() };
         let recipe = Recipe { options, roots, part: None };
         let how = serde_json::to_value(recipe).unwrap();
@@ -120,9 +103,9 @@ mod tests {
             ("nothing is known of it", &ours, None, true, true),
             ("nothing is known of it, and there may be GPUs", &ours, None, false, false),
             ("another kind", &others, None, true, false),
-            ("its GPUs are gone", &ours, Some(of(SpecMode::Nvml, &root)), false, true),
-            ("its driver root is gone", &ours, Some(of(SpecMode::Nvml, &root.join("none"))), false, true),
-            ("its nodes are gone", &ours, Some(of(SpecMode::Gds, &root)), true, true),
+            ("its GPUs are gone", &ours, Some(of("nvml", &root)), false, true),
+            ("its driver root is gone", &ours, Some(of("nvml", &root.join("none"))), false, true),
+            ("its nodes are gone", &ours, Some(of("gds", &root)), true, true),
         ] {
             spec.write_file(&file, origin.as_ref()).unwrap();
             assert_eq!(case(no_gpu).remove(&file).unwrap(), goes, "{what}");
